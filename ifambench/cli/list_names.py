@@ -1,0 +1,164 @@
+"""`ifambench list`: the names that other commands take."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ifambench.cli import options
+from ifambench.cli.catalogues import EXPLAINERS, METRICS
+from ifambench.cli.console import emit
+from ifambench.cli.options import Format
+from ifambench.errors import IfamBenchError
+from ifambench.reports.section import ALWAYS, Column, Section
+
+_DIRECTIONS = {True: "higher", False: "lower", None: "-"}
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    suites = "suites"
+    models = "models"
+    explainers = "explainers"
+    metrics = "metrics"
+    runs = "runs"
+
+
+def command(
+    kind: Annotated[
+        Kind | None,
+        typer.Argument(help="What to list; all but the runs when not given.", show_default=False),
+    ] = None,
+    output: options.OutputOption = Path("runs"),
+    results: options.ResultsOption = Path("results"),
+    format: options.FormatOption = Format.table,
+) -> None:
+    """List suites, models, explainers, metrics or stored runs."""
+    kinds = [kind] if kind else [item for item in Kind if item is not Kind.runs]
+    rows = {item: _rows(item, (output, results)) for item in kinds}
+    data: Any = rows[kind] if kind else {item.value: rows[item] for item in kinds}
+    sections = [_section(item, rows[item]) for item in kinds if rows[item]]
+    emit(format, data, sections, lines=[f"No {item}." for item in kinds if not rows[item]])
+
+
+def _rows(kind: Kind, roots: tuple[Path, ...]) -> list[dict[str, Any]]:
+    """What is known of each thing of a kind, by column."""
+    if kind is Kind.runs:
+        return _runs(roots)
+    found = {
+        Kind.suites: _suites,
+        Kind.models: _models,
+        Kind.explainers: _explainers,
+        Kind.metrics: _metrics,
+    }
+    return found[kind]()
+
+
+def _suites() -> list[dict[str, Any]]:
+    from ifambench.suites.catalog import load_suite, suite_names
+
+    rows: list[dict[str, Any]] = []
+    for name in suite_names():
+        try:
+            suite = load_suite(name).suite
+        except IfamBenchError as error:  # a broken suite must not hide the others
+            rows.append({"suite": name, "summary": f"cannot be read: {error.what}"})
+            continue
+        rows.append(
+            {
+                "suite": name,
+                "version": suite.version,
+                "kind": suite.kind,
+                "test images": suite.splits.get("test"),
+                "groups": len(suite.groups.names),
+                "summary": suite.summary,
+            }
+        )
+    return rows
+
+
+def _models() -> list[dict[str, Any]]:
+    from ifambench.models.catalog import choose_model, model_labels
+
+    choices = [choose_model(label) for label in model_labels()]
+    return [
+        {
+            "model": choice.label,
+            "method": choice.method,
+            "labels needed": choice.labels_needed,
+            "summary": choice.entry.summary,
+        }
+        for choice in choices
+    ]
+
+
+def _explainers() -> list[dict[str, Any]]:
+    return [
+        {"explainer": entry.name, "needs": entry.info.get("needs", []), "summary": entry.summary}
+        for entry in EXPLAINERS.entries().values()
+    ]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    return [
+        {
+            "metric": entry.name,
+            "unit": entry.info.get("unit"),
+            "better": _DIRECTIONS[entry.info.get("higher_is_better")],
+            "version": entry.info.get("version"),
+            "summary": entry.summary,
+        }
+        for entry in METRICS.entries().values()
+    ]
+
+
+def _runs(roots: tuple[Path, ...]) -> list[dict[str, Any]]:
+    from ifambench.records.store import find_runs
+
+    return [_run(folder) for root in dict.fromkeys(roots) for folder in find_runs(root)]
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    from ifambench.comparable import headline
+    from ifambench.records.store import read_record
+
+    try:
+        record = read_record(folder)
+    except IfamBenchError as error:  # a damaged run must not hide the others
+        return {"run": str(folder), "status": f"cannot be read: {error.what}"}
+    worst = headline(record, "worst_group_accuracy")
+    value = worst.value if worst else None
+    return {
+        "run": str(folder),
+        "status": record.status,
+        "worst group": None if value is None else round(value, 4),
+        "finished": record.finished_at,
+    }
+
+
+def _section(kind: Kind, rows: list[dict[str, Any]]) -> Section:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return Section(
+        kind.value,
+        kind.value.capitalize(),
+        tuple(_column(name) for name in names),
+        tuple(tuple(_cell(row.get(name)) for name in names) for row in rows),
+    )
+
+
+def _column(name: str) -> Column:
+    """No column is left out where the width does not suffice; the widest is wrapped."""
+    numeric = name in ("test images", "groups", "version", "worst group")
+    return Column(name, "right" if numeric else "left", ALWAYS)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,58 @@
+"""The command that makes most sense after a run: compare it, or run what it compares with."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ifambench.cli.catalogues import MODELS
+from ifambench.errors import IfamBenchError
+
+if TYPE_CHECKING:
+    from ifambench.records.schema import RunRecord
+    from ifambench.records.store import LoadedRun
+
+_BASELINE = "erm"
+
+
+def next_command(run: LoadedRun) -> str:
+    """`ifambench compare` with a comparable run next to this one, else a run to compare with."""
+    for folder, record in _neighbours(run):
+        pair = [(record, folder), (run.record, run.folder)]
+        if run.record.model.method == _BASELINE != record.model.method:
+            pair.reverse()
+        return _shell("compare", *(str(path) for _, path in pair))
+    return _run_command(run)
+
+
+def _neighbours(run: LoadedRun) -> list[tuple[Path, RunRecord]]:
+    """Comparable runs of other models on the suite with the same seed, baselines first."""
+    from ifambench.comparable import record_differences
+    from ifambench.records.store import find_runs, read_record
+
+    found = []
+    for folder in find_runs(run.folder.parents[2]):
+        try:
+            record = read_record(folder)
+        except IfamBenchError:  # a damaged neighbour is not the matter here
+            continue
+        other = record.model.name != run.record.model.name and record.seed == run.record.seed
+        if other and not record_differences(run.record, record):
+            found.append((folder, record))
+    return sorted(found, key=lambda item: (item[1].model.method != _BASELINE, item[0]))
+
+
+def _run_command(run: LoadedRun) -> str:
+    """A run of the first model that is not this one, those without extra labels first."""
+    record, output = run.record, run.folder.parents[3]
+    entries = MODELS.entries().values()
+    others = [entry for entry in entries if entry.name != record.model.name.partition("+")[0]]
+    order = sorted(others, key=lambda entry: entry.info.get("labels_needed", "none") != "none")
+    model = order[0].name if order else "MODEL"
+    words = ["run", record.suite.id, "--model", model, "--seed", str(record.seed)]
+    return _shell(*words, "--output", str(output))
+
+
+def _shell(*words: str) -> str:
+    return shlex.join(["ifambench", *words])

@@ -1,0 +1,231 @@
+"""The arguments and options of all commands, once: names, help, environment variables.
+
+A command takes them as annotations (`seed: SeedOption = 0`), so an option means the same
+everywhere. Names that come from a catalogue are completed by the shell.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MODEL_PANEL = "Model and training"
+EXPLAIN_PANEL = "Explanations"
+COMPUTE_PANEL = "Compute"
+OUTPUT_PANEL = "Output"
+GATE_PANEL = "Gates"
+
+
+class Format(StrEnum):
+    """How results are written to standard output."""
+
+    table = "table"
+    json = "json"
+    markdown = "markdown"
+    github = "github"
+
+
+def _suites() -> list[str]:
+    from ifambench.suites.catalog import suite_names
+
+    return suite_names()
+
+
+def _models() -> list[str]:
+    from ifambench.cli.catalogues import MODELS
+
+    return MODELS.names()
+
+
+def _explainers() -> list[str]:
+    from ifambench.cli.catalogues import EXPLAINERS
+
+    return EXPLAINERS.names()
+
+
+SuiteArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUITE",
+        help="Name of a suite, or path of a suite.toml.",
+        show_default=False,
+        autocompletion=_suites,
+    ),
+]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A run folder, or a file in it.", show_default=False),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Name of a model; MODEL+METHOD trains it with another method.",
+        show_default=False,
+        autocompletion=_models,
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Protocol of the suite; its default one when not given.",
+        show_default=False,
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option(min=0, metavar="N", help="Seed of training.", rich_help_panel=MODEL_PANEL),
+]
+PretrainedOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Backbone weights to start from, instead of the shipped ones.",
+        exists=True,
+        dir_okay=False,
+        show_default=False,
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+SizeOption = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE",
+        help="Training images of a generated suite; other sizes than the default are not ranked.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+ExplainerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--explainer",
+        "-e",
+        metavar="NAME",
+        help="Explainer to measure, repeatable; those of the model when not given.",
+        show_default=False,
+        autocompletion=_explainers,
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+ImagesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Explained images; as in the protocol when not given.",
+        show_default=False,
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Steps of the deletion and insertion curves; as in the protocol when not given.",
+        show_default=False,
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+BatchSizeOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Images per forward pass.",
+        envvar="IFAMBENCH_BATCH_SIZE",
+        rich_help_panel=COMPUTE_PANEL,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="auto, cpu, mps, cuda or cuda:N.",
+        envvar="IFAMBENCH_DEVICE",
+        rich_help_panel=COMPUTE_PANEL,
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="CPU threads; as many as torch chooses when not given.",
+        envvar="IFAMBENCH_THREADS",
+        show_default=False,
+        rich_help_panel=COMPUTE_PANEL,
+    ),
+]
+OutputOption = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder below which the run folders lie.",
+        envvar="IFAMBENCH_OUTPUT",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+ResultsOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the committed runs.",
+        envvar="IFAMBENCH_RESULTS",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+FreshOption = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Start anew instead of resuming or reusing what is stored.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+FormatOption = Annotated[
+    Format,
+    typer.Option(
+        help="json: one document; github: annotations, and Markdown to $GITHUB_STEP_SUMMARY.",
+        envvar="IFAMBENCH_FORMAT",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+OpenOption = Annotated[
+    bool,
+    typer.Option("--open", help="Open the report in the browser.", rich_help_panel=OUTPUT_PANEL),
+]
+FloorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-under",
+        metavar="METRIC=VALUE",
+        help="Fail when B is worse than the value, repeatable: worst_group_accuracy=0.85.",
+        show_default=False,
+        rich_help_panel=GATE_PANEL,
+    ),
+]
+DropOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-drop",
+        metavar="METRIC=DROP",
+        help="Fail when B is worse than A by more, repeatable: worst_group_accuracy=1pp (or 5%).",
+        show_default=False,
+        rich_help_panel=GATE_PANEL,
+    ),
+]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="A drop within the noise fails too.", rich_help_panel=GATE_PANEL),
+]

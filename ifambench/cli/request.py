@@ -1,0 +1,139 @@
+"""From options to a checked `RunRequest`: everything that can be wrong is found before work starts.
+
+Nothing here imports torch, so a typing error is answered at once.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ifambench.cli.catalogues import EXPLAINERS
+from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
+
+if TYPE_CHECKING:
+    from ifambench.pipeline import RunRequest
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how fast the work is done; nothing of it should change a result."""
+
+    device: str
+    threads: int | None
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class Explaining:
+    """What is explained; nothing of it matters for training."""
+
+    explainers: tuple[str, ...] = ()
+    images: int | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained, on what, and from where it starts."""
+
+    suite: str
+    model: str
+    protocol: str | None
+    seed: int
+    size: str
+    pretrained: Path | None
+
+
+def checked_request(
+    training: Training, explaining: Explaining, compute: Compute, output: Path, fresh: bool
+) -> RunRequest:
+    """The request for the pipeline.
+
+    Raises:
+        UsageError: If suite, model, method, protocol, explainer, size or device is unknown.
+        EnvironmentProblem: If nothing can be written to the output folder.
+    """
+    check_training(training)
+    for name in explaining.explainers:
+        EXPLAINERS.entry(name)
+    check_device(compute.device)
+    check_writable(output)
+    from ifambench.pipeline import RunRequest
+
+    return RunRequest(
+        **vars(training), **vars(explaining), **vars(compute), output=output, fresh=fresh
+    )
+
+
+def check_training(training: Training) -> None:
+    """Raise a UsageError unless suite, protocol, size, model and method exist."""
+    from ifambench.data.load import split_sizes
+    from ifambench.models.catalog import choose_model
+    from ifambench.suites.catalog import load_suite, protocol_of
+
+    suite = load_suite(training.suite).suite
+    protocol_of(suite, training.protocol)
+    split_sizes(suite, training.size)
+    choose_model(training.model)
+
+
+def check_device(name: str) -> None:
+    """Raise a UsageError unless the text can name a device; whether it exists is seen later."""
+    if not _DEVICE.fullmatch(name):
+        raise UsageError(
+            f'"{name}" is not a device',
+            where="--device",
+            choices=["auto", "cpu", "mps", "cuda", "cuda:0"],
+            next_step="ifambench doctor",
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Raise an EnvironmentProblem unless files can be made in the folder, or where it would be."""
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot write to the output folder: {error.strerror or error}",
+            where=str(folder),
+            next_step="correct the permissions, or choose another place (--output)",
+        ) from error
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Within the block SIGTERM, which schedulers send, ends the work as Ctrl-C does.
+
+    Raises:
+        RunInterrupted: If the user stopped the work before it could say how to resume it.
+    """
+    with _terminated_as_interrupted():
+        try:
+            yield
+        except KeyboardInterrupt:
+            next_step = "give the same command again; finished parts are kept"
+            raise RunInterrupted("interrupted", next_step=next_step) from None
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread can handle signals
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

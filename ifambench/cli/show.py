@@ -1,0 +1,146 @@
+"""`ifambench show`: everything about one suite, model, explainer, metric or run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ifambench.cli import options
+from ifambench.cli.catalogues import EXPLAINERS, METRICS, MODELS
+from ifambench.cli.console import emit, say
+from ifambench.cli.options import Format
+from ifambench.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from ifambench.suites.catalog import SuiteFile
+
+RUN_SCHEMA = "run-schema"
+
+
+def command(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A suite, model, explainer or metric, a run folder, or run-schema "
+            "(the JSON Schema of run.json).",
+            show_default=False,
+        ),
+    ],
+    images: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="For a suite: draw N test images of each group with mask and variants.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the images are drawn; SUITE.png when not given."),
+    ] = None,
+    format: options.FormatOption = Format.table,
+) -> None:
+    """Show what is known of a name."""
+    suite = _suite(name)
+    if images is not None or out is not None:
+        _draw(suite, name, images or 4, out)
+    elif suite is not None:
+        from ifambench.cli.suite_view import suite_sections
+
+        emit(format, suite.suite.model_dump(mode="json", by_alias=True), suite_sections(suite))
+    else:
+        _other(name)(name, format)
+
+
+def _suite(name: str) -> SuiteFile | None:
+    from ifambench.suites.catalog import load_suite, suite_names
+
+    return load_suite(name) if name.endswith(".toml") or name in suite_names() else None
+
+
+def _other(name: str) -> Callable[[str, Format], None]:
+    """What shows a name that is not a suite.
+
+    Raises:
+        UsageError: If nothing has the name.
+    """
+    if name == RUN_SCHEMA:
+        return _show_schema
+    if name.partition("+")[0] in MODELS.entries():
+        return _show_model
+    if name in EXPLAINERS.entries() or name in METRICS.entries():
+        return _show_entry
+    if len(Path(name).parts) > 1 or Path(name).exists():
+        return _show_run
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    from ifambench.suites.catalog import suite_names
+
+    names = [*suite_names(), *MODELS.names(), *EXPLAINERS.names(), *METRICS.names(), RUN_SCHEMA]
+    error = unknown_name("name", name, names, list_command="ifambench list")
+    error.choices = ()  # too many to help; the nearest are named
+    return error
+
+
+def _show_schema(_: str, __: Format) -> None:
+    from ifambench.cli.console import json_text
+    from ifambench.records.schema import RunRecord
+
+    say(json_text(RunRecord.model_json_schema()))
+
+
+def _show_model(name: str, style: Format) -> None:
+    from ifambench.models.catalog import choose_model
+
+    choice = choose_model(name)
+    found = {"method": choice.method, "labels_needed": choice.labels_needed}
+    facts = {**choice.entry.info, **found, "module": choice.entry.module}
+    _emit_facts(style, {"name": choice.label, **facts})
+
+
+def _show_entry(name: str, style: Format) -> None:
+    registry = EXPLAINERS if name in EXPLAINERS.entries() else METRICS
+    entry = registry.entry(name)
+    _emit_facts(style, {"name": name, "kind": registry.kind, "module": entry.module, **entry.info})
+
+
+def _emit_facts(style: Format, facts: dict[str, Any]) -> None:
+    from ifambench.cli.suite_view import facts_section
+
+    emit(style, facts, [facts_section(facts.pop("name"), facts)])
+
+
+def _show_run(name: str, style: Format) -> None:
+    from ifambench.cli.run_view import emit_record
+    from ifambench.records.store import load_run
+
+    run = load_run(Path(name))
+    emit_record(style, run.record, lines=[f"{run.folder}: {run.record.status}", run.record.command])
+
+
+def _draw(suite: SuiteFile | None, name: str, images: int, out: Path | None) -> None:
+    if suite is None:
+        raise UsageError(
+            f'"{name}" is not a suite, and only suites have images to draw',
+            where="--images",
+            next_step="ifambench list suites",
+        )
+    from ifambench.cli.console import stderr
+    from ifambench.cli.progress_view import shown_progress
+    from ifambench.data.load import load_data
+    from ifambench.records.files import write_bytes_atomic
+    from ifambench.reports.contact_sheet import contact_sheet, sheet_rows
+
+    split = suite.suite.protocol[suite.suite.default_protocol].eval_split
+    with shown_progress(stderr()) as progress:
+        data = load_data(suite.suite, splits=[split], progress=progress)
+    path = out or Path(f"{suite.suite.id}.png")
+    write_bytes_atomic(path, contact_sheet(sheet_rows(data, split, images)))
+    say(str(path))

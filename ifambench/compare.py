@@ -1,0 +1,240 @@
+"""Is one run better than another? Paired statistics on the images that both judged.
+
+`a` is the baseline and `b` the candidate, as in `ifambench compare BASELINE CANDIDATE`; every
+difference is b - a. Runs are compared only when they answer the same question: same suite, major
+version, data, protocol and split, both complete, over the same images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ifambench.comparable import (
+    LoadedRun,
+    image_differences,
+    not_comparable,
+    record_differences,
+    run_names,
+)
+from ifambench.compare_seeds import SeedComparison, compare_seeds
+from ifambench.errors import UsageError
+from ifambench.gates import Drop, Floor, GateResult, check_gates, parse_drop, parse_floor, points
+from ifambench.metrics import paired
+from ifambench.metrics.background import RAND, SAME
+from ifambench.metrics.base import ScoreContext
+from ifambench.metrics.score import METRIC_REGISTRY, context_of
+from ifambench.metrics.uncertainty import near_ties
+from ifambench.records.schema import RunRecord
+
+__all__ = [
+    "Comparison",
+    "Drop",
+    "Floor",
+    "GateResult",
+    "LoadedRun",
+    "SeedComparison",
+    "check_gates",
+    "compare_runs",
+    "compare_seeds",
+    "parse_drop",
+    "parse_floor",
+]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of `compare_runs`.
+
+    Attributes:
+        name_a: The baseline in words.
+        name_b: The candidate in words.
+        rows: `metric, group, explainer, a, b, delta, ci_low, ci_high, p, p_holm, method, n,
+            better`; see `ifambench.metrics.paired`.
+        explainers: SRG of every explainer of either run, each on its own images: `explainer,
+            paired` (True when `rows` has the paired difference), and value, limits and n of both.
+        verdict: One sentence with the numbers.
+        warnings: What to keep in mind when reading it.
+        forced: True when the runs are not comparable and were compared all the same.
+    """
+
+    name_a: str
+    name_b: str
+    rows: pd.DataFrame
+    explainers: pd.DataFrame
+    verdict: str
+    warnings: list[str]
+    forced: bool
+
+
+@dataclass(frozen=True)
+class _Side:
+    predictions: pd.DataFrame
+    explanations: pd.DataFrame
+
+
+def compare_runs(a: LoadedRun, b: LoadedRun, *, force: bool = False) -> Comparison:
+    """Compare candidate b with baseline a on the images both judged.
+
+    Args:
+        a: The baseline.
+        b: The candidate.
+        force: Compare runs that differ in suite, data, protocol or status, on what is common.
+
+    Raises:
+        UsageError: If the runs are not comparable (naming the keys), or have no image in common.
+    """
+    differing = record_differences(a.record, b.record) | image_differences(a, b)
+    if differing and not force:
+        raise not_comparable(differing)
+    context, sides = _common_part(a, b)
+    pairs = paired.pair_images(sides[0].predictions, sides[1].predictions, context)
+    if pairs.empty:
+        raise UsageError("the runs have no image in common", where=f"{a.folder} and {b.folder}")
+    counts = paired.cell_counts(pairs, context.groups)
+    rows = paired.accuracy_rows(counts, context)
+    rows += _gap_rows(sides, context) + _explainer_rows(a, b, sides, context)
+    frame = paired.to_frame(rows, _directions())
+    names = run_names(a.record, b.record)
+    ties = _near_ties(counts, context.groups)
+    return Comparison(
+        *names,
+        rows=frame,
+        explainers=_explainer_table(a.record, b.record),
+        verdict=_verdict(frame, names, ties, forced=bool(differing)),
+        warnings=_warnings(a.record, b.record, differing, dict(zip(names, ties, strict=True))),
+        forced=bool(differing),
+    )
+
+
+def _directions() -> dict[str, bool | None]:
+    entries = METRIC_REGISTRY.entries()
+    return {name: entry.info["higher_is_better"] for name, entry in entries.items()}
+
+
+def _common_part(a: LoadedRun, b: LoadedRun) -> tuple[ScoreContext, tuple[_Side, _Side]]:
+    """The context and both runs' tables, cut to the groups that both suites declare."""
+    context = context_of(a.record)
+    groups = tuple(name for name in context.groups if name in b.record.groups)
+    same = groups == context.groups and a.record.train_shares == b.record.train_shares
+    shares = context.train_shares if same else None
+    context = replace(context, groups=groups, train_shares=shares)
+    dropped = {*a.record.groups, *b.record.groups} - set(groups)
+    return context, (_side(a, context.split, dropped), _side(b, context.split, dropped))
+
+
+def _side(run: LoadedRun, split: str, dropped: set[str]) -> _Side:
+    """The evaluated predictions under one split name, and the explanations."""
+    used = run.predictions[run.predictions["split"] == run.record.protocol.eval_split]
+    maps = run.explanations
+    return _Side(
+        predictions=used[~used["group"].isin(dropped)].assign(split=split),
+        explanations=maps if maps.empty else maps[~maps["group"].isin(dropped)],
+    )
+
+
+def _gap_rows(sides: tuple[_Side, _Side], context: ScoreContext) -> list[paired.PairedRow]:
+    wanted = {SAME, RAND}
+    if not all(wanted <= set(side.predictions["variant"]) for side in sides):
+        return []
+    return [paired.gap_row(sides[0].predictions, sides[1].predictions, context)]
+
+
+def _explainer_rows(
+    a: LoadedRun, b: LoadedRun, sides: tuple[_Side, _Side], context: ScoreContext
+) -> list[paired.PairedRow]:
+    if a.record.protocol.explain != b.record.protocol.explain:
+        return []
+    return paired.explainer_rows(sides[0].explanations, sides[1].explanations, context)
+
+
+def _explainer_table(a: RunRecord, b: RunRecord) -> pd.DataFrame:
+    found: dict[str, dict[str, Any]] = {}
+    for side, record in (("a", a), ("b", b)):
+        for row in record.metrics:
+            if row.metric == "srg" and row.group == "all" and row.explainer:
+                cells = found.setdefault(row.explainer, {})
+                cells |= {side: row.value, f"{side}_ci_low": row.ci_low}
+                cells |= {f"{side}_ci_high": row.ci_high, f"{side}_n": row.n}
+    same = a.protocol.explain == b.protocol.explain
+    values = [f"{side}{end}" for side in ("a", "b") for end in ("", "_ci_low", "_ci_high", "_n")]
+    rows = [
+        {"explainer": name, "paired": same and {"a", "b"} <= cells.keys(), **cells}
+        for name, cells in sorted(found.items())
+    ]
+    return pd.DataFrame(rows, columns=["explainer", "paired", *values])
+
+
+def _near_ties(counts: NDArray[np.int64], groups: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """For a and for b: the groups that cannot be told from its worst one."""
+    ns = counts.sum(axis=1)
+    if not (ns > 0).all():
+        return [], []
+    right_a, right_b = counts[:, 0] + counts[:, 1], counts[:, 0] + counts[:, 2]
+    named = [
+        [groups[i] for i in near_ties(right.tolist(), ns.tolist())] for right in (right_a, right_b)
+    ]
+    return named[0], named[1]
+
+
+def _verdict(
+    rows: pd.DataFrame, names: tuple[str, str], ties: tuple[list[str], list[str]], *, forced: bool
+) -> str:
+    worst, mean = (
+        rows[rows["metric"] == name].iloc[0] for name in ("worst_group_accuracy", "accuracy")
+    )
+    start = "forced comparison: " if forced else ""
+    if pd.isna(worst["delta"]):
+        return f"{start}worst-group accuracy is undefined: a group has no common image."
+    limits = points(mean["delta"], mean["ci_low"], mean["ci_high"])
+    near = sorted({*ties[0], *ties[1]})
+    end = f"; near tie for the worst group ({', '.join(near)})" if near else ""
+    return f"{start}{_worst_clause(worst, names)}; accuracy {limits}{end}."
+
+
+def _worst_clause(worst: pd.Series, names: tuple[str, str]) -> str:
+    name_a, name_b = names
+    evidence = f"({worst['b']:.3f} against {worst['a']:.3f}, {_p_text(worst['p'])})"
+    delta, low, high = (float(worst[key]) for key in ("delta", "ci_low", "ci_high"))
+    if worst["better"] == "tie":
+        return (
+            f"{name_b} and {name_a} cannot be told apart on their worst group: "
+            f"{points(delta, low, high)} {evidence}"
+        )
+    better = worst["better"] == "b"
+    size, ends = (delta, (low, high)) if better else (-delta, (-high, -low))
+    return (
+        f"{name_b} is {100 * size:.1f} pp [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] "
+        f"{'better' if better else 'worse'} than {name_a} on its worst group {evidence}"
+    )
+
+
+def _p_text(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _warnings(
+    a: RunRecord,
+    b: RunRecord,
+    differing: dict[str, tuple[str, str]],
+    ties: dict[str, list[str]],
+) -> list[str]:
+    found = [f"forced: {key} differs ({x} | {y})" for key, (x, y) in differing.items()]
+    found += [
+        f"near tie in {name}: {', '.join(groups)} may be its worst group too; the interval of the "
+        "worst-group difference is then too short"
+        for name, groups in ties.items()
+        if groups
+    ]
+    if a.protocol.explain != b.protocol.explain:
+        found.append("explanations were measured differently (protocol.explain), so not compared")
+    found += [
+        f"{record.model.name} was selected on the test split, its numbers are too good"
+        for record in (a, b)
+        if record.protocol.selection == "test_oracle"
+    ]
+    return found

@@ -1,0 +1,1 @@
+"""Explainers on the patch grid, and how faithful they are: deletion and insertion curves."""

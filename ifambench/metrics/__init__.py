@@ -1,0 +1,1 @@
+"""Metrics: pure functions from the stored tables to rows of numbers with intervals."""

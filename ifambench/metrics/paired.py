@@ -1,0 +1,239 @@
+"""What the same images say about two runs: paired differences b - a with interval and p-value.
+
+`a` is the baseline and `b` the candidate, so a positive difference of an accuracy speaks for b.
+Both runs judged the same images; pairing removes the difficulty of the images from the noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ifambench.metrics.background import RAND, SAME, pair_variants
+from ifambench.metrics.base import ScoreContext
+from ifambench.metrics.resampling import (
+    bootstrap_mean,
+    bootstrap_paired_rates,
+    bootstrap_worst_group_difference,
+)
+from ifambench.metrics.rows import explained, select_images
+from ifambench.metrics.uncertainty import Inference, bonett_price, holm, mcnemar
+
+ALPHA = 0.05
+COLUMNS = (
+    *("metric", "group", "explainer", "a", "b", "delta", "ci_low", "ci_high"),
+    *("p", "p_holm", "method", "n", "better"),
+)
+_NUMBERS = ("a", "b", "delta", "ci_low", "ci_high", "p", "p_holm")
+EXPLAINER_METRICS = ("srg", "deletion_auc", "insertion_auc", "relevance_mass", "mask_iou")
+
+
+@dataclass(frozen=True)
+class PairedRow:
+    """One difference of two runs.
+
+    Attributes:
+        metric: Name of the metric.
+        a: Value of the baseline on the common images, or None when undefined.
+        b: Value of the candidate on the common images.
+        delta: b - a.
+        n: Common images.
+        ci_low: Lower limit of the 95 % interval of delta.
+        ci_high: Upper limit.
+        p: Two-sided p-value of "no difference".
+        method: How interval and p-value were made.
+        group: Group name, `all`, or the names of the two worst groups.
+        explainer: Explainer name, or None.
+    """
+
+    metric: str
+    a: float | None
+    b: float | None
+    delta: float | None
+    n: int
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p: float | None = None
+    method: str | None = None
+    group: str = "all"
+    explainer: str | None = None
+
+
+def to_frame(rows: list[PairedRow], directions: Mapping[str, bool | None]) -> pd.DataFrame:
+    """The rows as a DataFrame with `p_holm` and `better`.
+
+    `p_holm` is adjusted over the rows of one metric (its groups, or its explainers). `better` is
+    `a` or `b` when the interval excludes 0 *and* p_holm < 0.05, else `tie`; None where the
+    difference or the metric's direction is undefined.
+    """
+    frame = pd.DataFrame([asdict(row) for row in rows])
+    frame = frame.assign(p_holm=np.nan).astype(dict.fromkeys(_NUMBERS, "float64"))
+    for _, part in frame[frame["p"].notna()].groupby("metric"):
+        frame.loc[part.index, "p_holm"] = holm(part["p"].tolist())
+    better = [
+        _better(row, adjusted, directions.get(row.metric))
+        for row, adjusted in zip(rows, frame["p_holm"], strict=True)
+    ]
+    frame["better"] = pd.Series(better, dtype=object)
+    return frame[list(COLUMNS)]
+
+
+def _better(row: PairedRow, p_holm: float, higher_is_better: bool | None) -> str | None:
+    if row.delta is None or row.ci_low is None or row.ci_high is None or higher_is_better is None:
+        return None
+    if row.ci_low <= 0 <= row.ci_high or p_holm >= ALPHA:
+        return "tie"
+    return "b" if (row.delta > 0) == higher_is_better else "a"
+
+
+def pair_images(
+    a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext, variant: str = "original"
+) -> pd.DataFrame:
+    """Images both runs predicted, with the same label and group: `correct_a, correct_b` by id."""
+    key = ["id", "group", "y"]
+    sides = [select_images(side, context, variant)[[*key, "correct"]] for side in (a, b)]
+    return (
+        sides[0]
+        .merge(sides[1], on=key, suffixes=("_a", "_b"), validate="one_to_one")
+        .sort_values("id", ignore_index=True)
+    )
+
+
+def cell_counts(pairs: pd.DataFrame, groups: tuple[str, ...]) -> NDArray[np.int64]:
+    """(groups, 4) images: both right, only a, only b, neither."""
+    cell = 3 - 2 * pairs["correct_a"].astype(int) - pairs["correct_b"].astype(int)
+    table = pd.crosstab(pairs["group"], cell)
+    full = table.reindex(index=list(groups), columns=range(4), fill_value=0)
+    return np.asarray(full.to_numpy(), dtype=np.int64)
+
+
+def accuracy_rows(counts: NDArray[np.int64], context: ScoreContext) -> list[PairedRow]:
+    """Group accuracies, then worst group, then the three averages, from the 2x2 tables.
+
+    Without an image in some group the worst group and the weighted averages are undefined.
+    """
+    rows = [_group_row(cells, name) for cells, name in zip(counts, context.groups, strict=True)]
+    ns = counts.sum(axis=1)
+    if not (ns > 0).all():
+        names = ("worst_group_accuracy", "accuracy", "adjusted_accuracy", "group_mean_accuracy")
+        return rows + [_undefined(name, int(ns.sum())) for name in names]
+    equal = np.full(len(ns), 1 / len(ns))
+    rows.append(_worst_row(counts, context))
+    rows.append(_average_row("accuracy", counts, ns / ns.sum(), context))
+    if context.train_shares is None:
+        rows.append(_undefined("adjusted_accuracy", int(ns.sum())))
+    else:
+        shares = np.array(context.train_shares)
+        rows.append(_average_row("adjusted_accuracy", counts, shares / shares.sum(), context))
+    return [*rows, _average_row("group_mean_accuracy", counts, equal, context)]
+
+
+def group_rates(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracy of each group of a and of b."""
+    ns = counts.sum(axis=1)
+    return (counts[:, 0] + counts[:, 1]) / ns, (counts[:, 0] + counts[:, 2]) / ns
+
+
+def gap_row(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> PairedRow:
+    """Difference of the background gaps, over the images that both runs have in both variants.
+
+    The gap of one image is 1, 0 or -1, so the difference takes the values -2 to 2.
+    """
+    sides = [
+        pair_variants(*(select_images(side, context, name) for name in (SAME, RAND)))
+        for side in (a, b)
+    ]
+    pairs = sides[0].merge(sides[1], on=["id", "group"], suffixes=("_a", "_b")).sort_values("id")
+    if pairs.empty:
+        return _undefined("bg_gap", 0)
+    gap_a, gap_b = (
+        pairs[f"correct_before_{side}"].astype(int) - pairs[f"correct_after_{side}"].astype(int)
+        for side in ("a", "b")
+    )
+    outcomes = np.arange(-2, 3)
+    counts = pd.crosstab(pairs["group"], gap_b - gap_a).reindex(columns=outcomes, fill_value=0)
+    weights = counts.sum(axis=1) / len(pairs)
+    found = bootstrap_paired_rates(counts, outcomes, weights, context.resamples, context.seed)
+    means = (float(gap_a.mean()), float(gap_b.mean()))
+    return _row("bg_gap", means, len(pairs), found, f"bootstrap_{context.resamples}")
+
+
+def explainer_rows(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> list[PairedRow]:
+    """Per explainer of both runs and metric: mean difference over the images both explained.
+
+    Pairs have the same image and operator. Each run explains its own predicted class.
+    """
+    mine, other = (dict(explained(side, context.groups)) for side in (a, b))
+    key = ["id", "group", "operator"]
+    rows = []
+    for name in sorted(mine.keys() & other.keys()):
+        pairs = mine[name].merge(other[name], on=key, suffixes=("_a", "_b")).sort_values("id")
+        rows += list(_explainer_rows(pairs, name, context))
+    return rows
+
+
+def _explainer_rows(
+    pairs: pd.DataFrame, explainer: str, context: ScoreContext
+) -> Iterator[PairedRow]:
+    for metric in EXPLAINER_METRICS:
+        known = pairs.dropna(subset=[f"{metric}_a", f"{metric}_b"])
+        if known.empty:
+            continue
+        sides = [known[f"{metric}_{side}"].to_numpy(dtype=float) for side in ("a", "b")]
+        found = bootstrap_mean(sides[1] - sides[0], known["group"], context.resamples, context.seed)
+        means = (float(sides[0].mean()), float(sides[1].mean()))
+        method = f"bootstrap_{context.resamples}"
+        yield _row(metric, means, len(known), found, method, explainer=explainer)
+
+
+def _group_row(cells: NDArray[np.int64], name: str) -> PairedRow:
+    both, only_a, only_b, neither = cells.tolist()
+    n = both + only_a + only_b + neither
+    if n == 0:
+        return _undefined("group_accuracy", 0, group=name)
+    found = Inference(*bonett_price(only_a, only_b, n), mcnemar(only_a, only_b))
+    means = ((both + only_a) / n, (both + only_b) / n)
+    return _row("group_accuracy", means, n, found, "bonett_price, mcnemar", group=name)
+
+
+def _worst_row(counts: NDArray[np.int64], context: ScoreContext) -> PairedRow:
+    rates = group_rates(counts)
+    worst = [int(np.argmin(side)) for side in rates]
+    names = list(dict.fromkeys(context.groups[index] for index in worst))
+    found = bootstrap_worst_group_difference(counts, context.resamples, context.seed)
+    means = (float(rates[0].min()), float(rates[1].min()))
+    n = int(counts[sorted(set(worst))].sum())
+    method = f"bootstrap_{context.resamples}"
+    return _row("worst_group_accuracy", means, n, found, method, group=" / ".join(names))
+
+
+def _average_row(
+    metric: str, counts: NDArray[np.int64], weights: NDArray[np.float64], context: ScoreContext
+) -> PairedRow:
+    rates = group_rates(counts)
+    outcomes = [0, -1, 1, 0]  # of the cells both, only a, only b, neither
+    found = bootstrap_paired_rates(counts, outcomes, weights, context.resamples, context.seed)
+    means = (float(rates[0] @ weights), float(rates[1] @ weights))
+    return _row(metric, means, int(counts.sum()), found, f"bootstrap_{context.resamples}")
+
+
+def _row(
+    metric: str,
+    means: tuple[float, float],
+    n: int,
+    found: Inference,
+    method: str,
+    group: str = "all",
+    explainer: str | None = None,
+) -> PairedRow:
+    a, b = means
+    low, high, p = found
+    return PairedRow(metric, a, b, b - a, n, low, high, p, method, group, explainer)
+
+
+def _undefined(metric: str, n: int, group: str = "all") -> PairedRow:
+    return PairedRow(metric, None, None, None, n, group=group)

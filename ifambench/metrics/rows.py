@@ -1,0 +1,144 @@
+"""What every metric file needs: the checked, sorted part of a table, and rows with an interval.
+
+Rows are sorted by image before anything is summed or resampled, so that the order of a table
+changes no bit of a result. Direction, unit and version of a row come from the `METRICS` literal of
+its file, so that catalogue and results cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ifambench.errors import EnvironmentProblem
+from ifambench.metrics.base import MetricRow, ScoreContext
+from ifambench.metrics.resampling import bootstrap_mean
+from ifambench.metrics.uncertainty import wilson
+
+Declared = Mapping[str, Mapping[str, Any]]
+
+
+def make_row(
+    declared: Declared, metric: str, value: float | None, n: int, **fields: Any
+) -> MetricRow:
+    """A row with the direction, unit and version that the metric declares."""
+    stated = {key: declared[metric][key] for key in ("unit", "higher_is_better", "version")}
+    return MetricRow(metric=metric, value=value, n=n, **stated, **fields)
+
+
+def rate_row(
+    declared: Declared,
+    metric: str,
+    successes: int,
+    n: int,
+    *,
+    undefined: str = "no image",
+    **fields: Any,
+) -> MetricRow:
+    """A row for successes / n with its Wilson interval; `undefined` is the reason when n is 0."""
+    if n == 0:
+        return make_row(declared, metric, None, 0, **(fields | {"reason": undefined}))
+    low, high = wilson(successes, n)
+    return make_row(
+        declared, metric, successes / n, n, ci_low=low, ci_high=high, ci_method="wilson", **fields
+    )
+
+
+def mean_rows(
+    declared: Declared,
+    metrics: Iterable[str],
+    frame: pd.DataFrame,
+    context: ScoreContext,
+    *,
+    undefined: str,
+    **fields: Any,
+) -> list[MetricRow]:
+    """Rows for the mean over the images of each column, over all images and per declared group.
+
+    Images on which the value is undefined (NaN) are left out and not counted in n.
+
+    Args:
+        declared: The `METRICS` literal.
+        metrics: Metric names; each is a column of `frame`.
+        frame: One row per image, with `group`.
+        context: Groups and statistics.
+        undefined: The reason where no image has a value.
+        **fields: Further fields of the rows.
+    """
+    rows = []
+    for metric in metrics:
+        known = frame[frame[metric].notna()]
+        for group in ("all", *context.groups):
+            part = known if group == "all" else known[known["group"] == group]
+            named = fields | {"group": group}
+            rows.append(_mean_row(declared, metric, part, context, undefined, named))
+    return rows
+
+
+def _mean_row(
+    declared: Declared,
+    metric: str,
+    part: pd.DataFrame,
+    context: ScoreContext,
+    undefined: str,
+    fields: dict[str, Any],
+) -> MetricRow:
+    if part.empty:
+        return make_row(declared, metric, None, 0, reason=undefined, **fields)
+    values = part[metric].to_numpy(dtype=float)
+    low, high, _ = bootstrap_mean(values, part["group"], context.resamples, context.seed)
+    method = f"bootstrap_{context.resamples}"
+    fields |= {"ci_low": low, "ci_high": high, "ci_method": method}
+    return make_row(declared, metric, float(np.mean(values)), part.shape[0], **fields)
+
+
+def select_images(
+    predictions: pd.DataFrame, context: ScoreContext, variant: str = "original"
+) -> pd.DataFrame:
+    """The predictions of one variant in the evaluated split by id, with the column `correct`.
+
+    Raises:
+        EnvironmentProblem: If an image is listed twice or its group is not declared.
+    """
+    part = predictions[
+        (predictions["split"] == context.split) & (predictions["variant"] == variant)
+    ]
+    found = _sorted_images(part, context.groups, f"predictions ({variant})")
+    return found.assign(correct=found["y_pred"] == found["y"])
+
+
+def explained(
+    explanations: pd.DataFrame, groups: tuple[str, ...]
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Explainer name and its rows by id, explainers by name; nothing for an empty table.
+
+    Raises:
+        EnvironmentProblem: If an image is listed twice or its group is not declared.
+    """
+    if explanations.empty:
+        return
+    for name in sorted(explanations["explainer"].unique()):
+        part = explanations[explanations["explainer"] == name]
+        yield str(name), _sorted_images(part, groups, f"explanations ({name})")
+
+
+def _sorted_images(part: pd.DataFrame, groups: tuple[str, ...], where: str) -> pd.DataFrame:
+    unknown = sorted(set(part["group"].astype(str)) - set(groups))
+    if unknown:
+        raise EnvironmentProblem(
+            f"the table has groups that the suite does not declare: {', '.join(unknown)}",
+            where=where,
+            choices=groups,
+            next_step="score the run with the suite version it was made with, or run it again",
+        )
+    twice = part.loc[part["id"].duplicated(), "id"]
+    if len(twice):
+        raise EnvironmentProblem(
+            f"image {twice.min()} is listed more than once",
+            where=where,
+            next_step="the table is damaged: run again",
+        )
+    return part.sort_values("id", ignore_index=True)

@@ -1,0 +1,141 @@
+"""The one interface of all models: a `Classifier` of normalised images.
+
+Optional abilities are named in `capabilities` and refused with a clear message when absent:
+
+- `tokens`: `logits_from_patches(images, keep)`, run on a subset of patches;
+- `trace`: `trace(images)`, the forward pass with attention maps and the Grad-CAM layer exposed;
+- `selection`: `select(images)`, the model's own binary patch mask (two-stage models);
+- `true_masks`: the model needs the true foreground masks at evaluation (upper bounds).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ifambench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How pixels become model input; travels with the weights into the record.
+
+    Attributes:
+        image_size: Height and width in pixels.
+        mean: Per channel, on the scale [0, 1].
+        std: Per channel, on the scale [0, 1].
+    """
+
+    image_size: int
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def normalise(self, images: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
+        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32, zero mean and unit variance."""
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        mean, std = (torch.tensor(v, device=device) for v in (self.mean, self.std))
+        return ((pixels / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+
+
+class Selection(NamedTuple):
+    """What a two-stage model selects."""
+
+    mask: Tensor
+    """(B, h, w) bool: the patches that stage 2 sees."""
+    foreground: Tensor
+    """(B, h, w) soft foreground probability."""
+    part_maps: Tensor
+    """(B, K + 1, h, w) part probabilities, background last."""
+
+
+class Trace(NamedTuple):
+    """A forward pass with its inner values, for explainers that need attention or gradients."""
+
+    logits: Tensor
+    """(B, C)."""
+    cam_tokens: Tensor
+    """(B, P + n, D) input of the last block's attention (after its norm)."""
+    attention: list[Tensor]
+    """Per block, (B, heads, P + n, P + n) attention probabilities; rows sum to 1."""
+    index: Tensor  # type: ignore[assignment]
+    """(B, n) raster index of each patch token."""
+    valid: Tensor
+    """(B, P + n) bool, False at padding."""
+    readout: Tensor
+    """(B, P + n) weight of each token in the vector that the head reads; rows sum to 1."""
+
+
+class Classifier(nn.Module):
+    """Base of all models.
+
+    Attributes:
+        data_config: The input the weights expect.
+        num_classes: C.
+        patch_grid: (h, w), the grid of relevance maps.
+        num_prefix_tokens: P.
+        capabilities: See the module docstring.
+    """
+
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    data_config: DataConfig
+    num_classes: int
+    patch_grid: tuple[int, int]
+    num_prefix_tokens: int
+
+    @abstractmethod
+    def logits(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Class logits.
+
+        Args:
+            images: (B, 3, H, W), normalised by `data_config`.
+            masks: (B, h, w) bool, patches of the true object; only for models with the
+                capability `true_masks`, which need it.
+
+        Returns:
+            (B, C).
+        """
+
+    def logits_from_patches(self, images: Tensor, keep: Tensor) -> Tensor:
+        """Class logits from the patches where `keep` (B, h, w) is True alone."""
+        raise self.lacks("tokens")
+
+    def trace(self, images: Tensor, masks: Tensor | None = None) -> Trace:
+        """The forward pass with attention maps and the Grad-CAM layer exposed."""
+        raise self.lacks("trace")
+
+    def select(self, images: Tensor) -> Selection:
+        """The model's own selection of patches."""
+        raise self.lacks("selection")
+
+    def lacks(self, capability: str) -> UsageError:
+        """The error for an ability this model does not have."""
+        return UsageError(
+            f'the model has no capability "{capability}"',
+            choices=sorted(self.capabilities),
+            next_step="ifambench list models",
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What the run record says about the architecture."""
+        return {
+            "parameters": sum(p.numel() for p in self.parameters()),
+            "capabilities": sorted(self.capabilities),
+            "data_config": vars(self.data_config),
+            "patch_grid": list(self.patch_grid),
+        }
+
+
+def one_image_size(images: Tensor, config: DataConfig) -> None:
+    """Refuse images of the wrong size, before a patch embedding fails in its own words."""
+    if tuple(images.shape[-2:]) != (config.image_size, config.image_size):
+        raise UsageError(
+            f"the model takes {config.image_size} x {config.image_size} images, "
+            f"got {images.shape[-2]} x {images.shape[-1]}"
+        )

@@ -1,0 +1,111 @@
+"""Run a timm `VisionTransformer` on some of its patches.
+
+The prefix tokens (class token, registers) are always kept. Patches are *dropped*, not multiplied
+by zero: a pixel outside the kept patches cannot reach the output, not even as NaN. Images of a
+batch may keep different numbers of patches; the shorter sequences are padded and the padding is
+hidden from every query by the attention mask, so the result does not depend on the batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ifambench.errors import UsageError
+
+
+class Kept(NamedTuple):
+    """A batch of token sequences of unequal length."""
+
+    tokens: Tensor
+    """(B, P + n, D): prefix tokens, kept patches in raster order, padding."""
+    valid: Tensor
+    """(B, P + n) bool, False at padding."""
+    index: Tensor  # type: ignore[assignment]
+    """(B, n) raster index of each patch token (arbitrary at padding)."""
+
+
+def embed(vit: Any, images: Tensor) -> Tensor:
+    """Patch embedding with positions and prefix tokens: (B, 3, H, W) -> (B, P + N, D)."""
+    tokens: Tensor = vit.norm_pre(vit._pos_embed(vit.patch_embed(images)))
+    return tokens
+
+
+def drop_patches(tokens: Tensor, keep: Tensor, num_prefix: int) -> Kept:
+    """Keep the prefix tokens and the selected patches.
+
+    Args:
+        tokens: (B, P + N, D).
+        keep: (B, N) bool.
+        num_prefix: P.
+    """
+    longest = int(keep.sum(dim=1).max())
+    # a stable sort of "dropped" puts the kept patches first and leaves them in raster order
+    index = (~keep).int().argsort(dim=1, stable=True)[:, :longest]  # (B, n)
+    patches = tokens[:, num_prefix:].gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+    kept = keep.gather(1, index)
+    # padding holds patches that were not selected: blank them, so that not even NaN can pass
+    patches = torch.where(kept[..., None], patches, torch.zeros_like(patches))
+    prefix = kept.new_ones(len(kept), num_prefix)
+    return Kept(
+        tokens=torch.cat([tokens[:, :num_prefix], patches], dim=1),
+        valid=torch.cat([prefix, kept], dim=1),
+        index=index,
+    )
+
+
+def encode(vit: Any, kept: Kept) -> Tensor:
+    """Transformer blocks and final norm: (B, P + n, D)."""
+    mask = None if bool(kept.valid.all()) else kept.valid[:, None, None, :]  # (B, 1, 1, P + n)
+    tokens = kept.tokens
+    for block in vit.blocks:
+        tokens = block(tokens, attn_mask=mask)
+    encoded: Tensor = vit.norm(tokens)
+    return encoded
+
+
+def all_patches(tokens: Tensor, num_prefix: int) -> Kept:
+    """The whole sequence as `Kept`."""
+    batch, length, _ = tokens.shape
+    index = torch.arange(length - num_prefix, device=tokens.device).expand(batch, -1)
+    return Kept(tokens, tokens.new_ones(batch, length, dtype=torch.bool), index)
+
+
+def readout(vit: Any, valid: Tensor) -> Tensor:
+    """Weight of each token in the vector that the head reads, (B, P + n).
+
+    The class token, or the mean over the patches; rows sum to 1 unless there is nothing to read.
+
+    Args:
+        vit: The network; its `global_pool` decides.
+        valid: (B, P + n) bool, False at padding.
+    """
+    read = valid.clone()
+    if vit.global_pool == "token":
+        read[:, 1:] = False
+    elif not vit.pool_include_prefix:
+        read[:, : vit.num_prefix_tokens] = False
+    return read / read.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def pool(vit: Any, encoded: Tensor, valid: Tensor) -> Tensor:
+    """The input of the linear head, (B, D), padding left out of an average.
+
+    Raises:
+        UsageError: If the network pools in a way that cannot leave out padding.
+    """
+    if vit.global_pool == "token" or (encoded.shape[1] and bool(valid.all())):
+        pooled: Tensor = vit.forward_head(encoded, pre_logits=True)
+        return pooled
+    if vit.global_pool != "avg":
+        raise UsageError(
+            f'a network with pooling "{vit.global_pool}" cannot run on some of its patches',
+            choices=["token", "avg"],
+        )
+    # not a product: padding may hold NaN where an image has no token at all
+    tokens = torch.where(valid[..., None], encoded, torch.zeros_like(encoded))
+    mean = torch.einsum("bn,bnd->bd", readout(vit, valid).to(tokens), tokens)
+    features: Tensor = vit.head_drop(vit.fc_norm(mean))
+    return features

@@ -1,0 +1,1 @@
+"""Predictions: forward passes over manifest rows, resumable, and the rule for true masks."""

@@ -1,0 +1,1 @@
+"""The run record and the folder it lies in."""

@@ -1,0 +1,237 @@
+"""The charts of a report, as SVG strings; each function returns an empty string without data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ifambench.records.schema import Metric, RunRecord
+from ifambench.reports import numbers
+from ifambench.reports.accuracy_tables import variant_rows
+from ifambench.reports.rows import RANDOM, class_name, explainers, row, rows, shown, worst_group
+from ifambench.reports.svg import (
+    ACCENT,
+    FAINT,
+    FONT_SIZE,
+    GRID,
+    INK,
+    SERIES,
+    WIDTH,
+    WORST,
+    style,
+    to_svg,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BAR_HEIGHT = 0.52
+_DASHES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class _Bar:
+    label: str
+    metric: Metric
+    colour: str
+
+
+def group_bars(record: RunRecord) -> str:
+    """Accuracy of each group with its interval, the worst one in another colour."""
+    found = [item for item in rows(record, "group_accuracy") if item.value is not None]
+    worst = worst_group(record)
+    bars = [
+        _Bar(item.group, item, WORST if item.group == worst else ACCENT)
+        for item in sorted(found, key=lambda item: record.groups.index(item.group))
+    ]
+    return _bar_chart(bars, "groups", "Accuracy by group")
+
+
+def variant_bars(record: RunRecord) -> str:
+    """Accuracy on each image variant with its interval."""
+    original, others = variant_rows(record)
+    found = [item for item in (original, *others) if item is not None and item.value is not None]
+    if not others:
+        return ""
+    bars = [
+        _Bar(item.variant, item, WORST if item.variant == "mixed_rand" else ACCENT)
+        for item in found
+    ]
+    gap = row(record, "bg_gap", group="all")
+    return _bar_chart(bars, "variants", "Accuracy by background variant", gap)
+
+
+def label_background_matrix(record: RunRecord, predictions: pd.DataFrame) -> str:
+    """Accuracy for each class (rows) on each background (columns) of the original images.
+
+    The background is the first attribute of the suite.
+    """
+    attributes = [name for name in predictions.columns if name.startswith("a_")]
+    frame = predictions[predictions["variant"] == "original"]
+    if not attributes or frame.empty:
+        return ""
+    right = (frame["y"] == frame["y_pred"]).groupby([frame["y"], frame[attributes[0]]])
+    accuracy, count = right.mean().unstack(), right.size().unstack(fill_value=0)
+    labels = [class_name(record, int(y)) for y in accuracy.index]
+    with _figure(1.1 + 0.75 * len(labels)) as (figure, axes):
+        _draw_matrix(axes, accuracy, count)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_xticks(range(accuracy.shape[1]), [str(name) for name in accuracy.columns])
+        axes.set_xlabel(attributes[0].removeprefix("a_"))
+        axes.set_ylabel("class")
+        cells = [
+            f"{label} on {name}: {value:.3f}"
+            for label, (_, values) in zip(labels, accuracy.iterrows(), strict=True)
+            for name, value in values.items()
+        ]
+        return to_svg(figure, "matrix", f"Accuracy by class and background. {'; '.join(cells)}.")
+
+
+def curve_chart(record: RunRecord, curves: pd.DataFrame | None, kind: str) -> str:
+    """Mean curves of all explainers over all images, the random floor dashed.
+
+    Args:
+        record: The run, for the order of the explainers.
+        curves: The stored curves.
+        kind: `deletion` or `insertion`.
+    """
+    if curves is None or curves.empty:
+        return ""
+    frame = curves[curves["group"] == "all"]
+    names = [name for name in explainers(record) if name in set(frame["explainer"])]
+    with _figure(3.1 + 0.22 * ((len(names) + 1) // 2)) as (figure, axes):
+        for name, (colour, dash) in zip(names, _line_styles(names), strict=True):
+            part = frame[frame["explainer"] == name].sort_values("fraction")
+            label = f"{name} (floor)" if name == RANDOM else name
+            axes.plot(part["fraction"], part[kind], dash, color=colour, label=label, linewidth=1.8)
+        verb = "removed" if kind == "deletion" else "inserted"
+        axes.set_xlabel(f"share of patches {verb}, most relevant first")
+        axes.set_ylabel("probability of the predicted class")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=FONT_SIZE - 1)
+        return to_svg(figure, kind, _curve_description(record, names, kind))
+
+
+def training_chart(training: pd.DataFrame | None, kind: str) -> str:
+    """Training curves over epochs.
+
+    Args:
+        training: The stored training table.
+        kind: `loss` for the loss terms, `accuracy` for the accuracies.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    if training is None or training.empty:
+        return ""
+    names = [str(name) for name in training.columns if kind in str(name)]
+    names = [name for name in names if training[name].notna().any()]
+    if not names:
+        return ""
+    with _figure(2.9 + 0.22 * ((len(names) + 1) // 2)) as (figure, axes):
+        for name, (colour, dash) in zip(names, _line_styles(names), strict=True):
+            label = name.removeprefix("loss_").replace("_", " ")
+            part = training[training[name].notna()]
+            axes.plot(part["epoch"], part[name], dash, color=colour, label=label, linewidth=1.8)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(kind)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        figure.legend(loc="outside lower center", ncols=2, fontsize=FONT_SIZE - 1)
+        last = training.iloc[-1]
+        ends = ", ".join(f"{name} {last[name]:.3f}" for name in names if pd.notna(last[name]))
+        text = f"Training {kind} over {len(training)} epochs; at the end {ends}."
+        return to_svg(figure, f"training-{kind}", text)
+
+
+@contextmanager
+def _figure(height: float) -> Iterator[tuple[Figure, Axes]]:
+    """A figure of the common width in the common style, without global state of pyplot."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(style()):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure, figure.add_subplot()
+
+
+def _bar_chart(bars: Sequence[_Bar], name: str, title: str, gap: Metric | None = None) -> str:
+    """Horizontal bars with the label and the numbers above each, so that no label is cut."""
+    if not bars:
+        return ""
+    with _figure(0.35 + _BAR_HEIGHT * len(bars)) as (figure, axes):
+        for index, bar in enumerate(bars):
+            _draw_bar(axes, index, bar)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(len(bars) - 0.45, -0.75)
+        axes.set_yticks([])
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        cells = "; ".join(_spoken(bar) for bar in bars)
+        end = f" BG-Gap {numbers.points(gap.value, 3)}." if gap and gap.value is not None else ""
+        return to_svg(figure, name, f"{title}. {cells}.{end}")
+
+
+def _draw_bar(axes: Axes, index: int, bar: _Bar) -> None:
+    item, text = bar.metric, shown(bar.metric)
+    axes.barh(index, item.value or 0.0, height=0.3, color=bar.colour, alpha=0.55)
+    if item.ci_low is not None and item.ci_high is not None:
+        axes.plot([item.ci_low, item.ci_high], [index, index], color=INK, linewidth=1.6)
+    above = index - 0.22
+    axes.text(0, above, bar.label, va="bottom", ha="left", color=INK)
+    figures = f"{text.value} (n {numbers.count(item.n)})"
+    axes.text(1, above, figures, va="bottom", ha="right", color=INK)
+
+
+def _spoken(bar: _Bar) -> str:
+    text = shown(bar.metric)
+    return f"{bar.label}: {text.value} {text.interval}"
+
+
+def _draw_matrix(axes: Axes, accuracy: pd.DataFrame, count: pd.DataFrame) -> None:
+    """Cells that are the stronger in colour the more is wrong; text stays ink on a light tint."""
+    from matplotlib.patches import Rectangle
+
+    for (i, j), value in pd.DataFrame(accuracy.to_numpy()).stack().items():
+        corner = (j - 0.48, i - 0.46)
+        axes.add_patch(
+            Rectangle(corner, 0.96, 0.92, facecolor=WORST, alpha=min(0.65, 1.5 * (1 - value)))
+        )
+        axes.add_patch(Rectangle(corner, 0.96, 0.92, facecolor="none", edgecolor=GRID))
+        cell = numbers.fraction(float(value), 3)
+        axes.text(j, i - 0.02, cell, ha="center", va="bottom", fontsize=FONT_SIZE + 3)
+        number = f"n {numbers.count(int(count.iloc[i, j]))}"
+        axes.text(j, i + 0.08, number, ha="center", va="top", color=FAINT)
+    axes.set_xlim(-0.5, accuracy.shape[1] - 0.5)
+    axes.set_ylim(accuracy.shape[0] - 0.5, -0.5)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.grid(visible=False)
+    axes.tick_params(colors=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _line_styles(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Colour and dash of each line; the random floor is grey and dotted."""
+    colours, found = cycle(SERIES), []
+    for index, name in enumerate(names):
+        floor = name == RANDOM
+        dash = _DASHES[(index // len(SERIES)) % len(_DASHES)]
+        found.append((FAINT, ":") if floor else (next(colours), dash))
+    return found
+
+
+def _curve_description(record: RunRecord, names: Sequence[str], kind: str) -> str:
+    areas: list[tuple[str, Any]] = [
+        (name, row(record, f"{kind}_auc", explainer=name, group="all")) for name in names
+    ]
+    cells = [f"{name} {shown(item).value}" for name, item in areas if item is not None]
+    return f"{kind.capitalize()} curves of {len(names)} explainers. Area: {'; '.join(cells)}."

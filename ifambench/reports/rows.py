@@ -1,0 +1,167 @@
+"""Find metric rows of a record, and name them for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ifambench.records.schema import Metric, RunRecord
+from ifambench.reports import numbers
+
+RANDOM = "random"
+"""The explainer that is the floor: a random order of the patches."""
+
+LABELS = {
+    "worst_group_accuracy": "worst-group accuracy",
+    "accuracy": "accuracy",
+    "adjusted_accuracy": "adjusted accuracy",
+    "group_mean_accuracy": "group-mean accuracy",
+    "group_accuracy": "group accuracy",
+    "variant_accuracy": "variant accuracy",
+    "bg_gap": "BG-Gap",
+    "flip_rate": "flip rate",
+    "flip_rate_from_correct": "lost by the swap",
+    "deletion_auc": "deletion AUC",
+    "insertion_auc": "insertion AUC",
+    "srg": "SRG",
+    "srg_over_random": "SRG over random",
+    "deletion_auc_over_random": "deletion AUC over random",
+    "relevance_mass": "relevance mass",
+    "mask_iou": "mask IoU",
+    "mask_precision": "mask precision",
+    "mask_recall": "mask recall",
+    "mask_area": "mask area",
+    "empty_selection_rate": "empty selections",
+}
+
+_METHODS = {
+    "wilson": "Wilson",
+    "mover_wilson": "Wilson combined by MOVER",
+    "bonett_price": "Bonett-Price (paired)",
+}
+_NEAR_TIE = "near_tie"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A metric row as text: the value and its interval, with the same number of decimals."""
+
+    value: str
+    interval: str
+    places: int
+
+
+def label(metric: str) -> str:
+    """The name of a metric in tables; unknown ones keep their own."""
+    return LABELS.get(metric, metric)
+
+
+def sentence_case(text: str) -> str:
+    """The text with a capital first letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def rows(record: RunRecord, metric: str, **where: str | None) -> list[Metric]:
+    """The rows of a metric whose fields have the given values."""
+    return [
+        row
+        for row in record.metrics
+        if row.metric == metric and all(getattr(row, key) == value for key, value in where.items())
+    ]
+
+
+def row(record: RunRecord, metric: str, **where: str | None) -> Metric | None:
+    """The first such row, or None."""
+    return next(iter(rows(record, metric, **where)), None)
+
+
+def shown(metric: Metric | None, places: int | None = None) -> Shown:
+    """A row with the digits that its interval allows, or with those given; `-` without a row."""
+    if metric is None:
+        return Shown(numbers.UNDEFINED, numbers.UNDEFINED, 3)
+    if places is None:
+        places = common_places([metric])
+    return Shown(
+        numbers.fraction(metric.value, places),
+        numbers.interval(metric.ci_low, metric.ci_high, places),
+        places,
+    )
+
+
+def common_places(found: Iterable[Metric]) -> int:
+    """Decimals for a column of values on about the same images: those of the narrowest interval.
+
+    Intervals near a boundary of the rule would else make the decimals of a column jump.
+    """
+    return max((numbers.decimals(item.ci_low, item.ci_high, item.n) for item in found), default=3)
+
+
+def shown_points(metric: Metric) -> Shown:
+    """A row that is a difference of fractions, in percentage points."""
+    places = common_places([metric])
+    return Shown(
+        numbers.points(metric.value, places),
+        numbers.points_interval(metric.ci_low, metric.ci_high, places),
+        places,
+    )
+
+
+def reason(text: str | None) -> str:
+    """A remark of a row for people."""
+    return (text or "").replace(f"{_NEAR_TIE}: ", "near tie with ").replace(_NEAR_TIE, "near tie")
+
+
+def is_near_tie(metric: Metric) -> bool:
+    """Whether another group may be the worst one just as well."""
+    return (metric.reason or "").startswith(_NEAR_TIE)
+
+
+def methods_note(found: list[Metric]) -> tuple[str, ...]:
+    """One sentence naming how the intervals of these rows were made."""
+    names = dict.fromkeys(_method(item.ci_method) for item in found if item.ci_method)
+    return (f"95 % intervals: {'; '.join(names)}.",) if names else ()
+
+
+def undefined_notes(found: list[Metric]) -> tuple[str, ...]:
+    """One sentence for each undefined value that says why."""
+    return tuple(
+        f"{sentence_case(_place(item))}: undefined, {reason(item.reason)}."
+        for item in found
+        if item.value is None and item.reason
+    )
+
+
+def explainers(record: RunRecord) -> list[str]:
+    """The explainers by SRG, best first, the random floor last."""
+    names = dict.fromkeys(item.explainer for item in record.metrics if item.explainer)
+    scores = {item.explainer: item.value for item in rows(record, "srg", group="all")}
+
+    def rank(name: str) -> tuple[bool, float]:
+        score = scores.get(name)
+        return name == RANDOM, float("inf") if score is None else -score
+
+    return sorted(names, key=rank)
+
+
+def class_name(record: RunRecord, y: int) -> str:
+    """The name of a class, or `class <y>` where the suite gives none."""
+    return record.labels[y] if 0 <= y < len(record.labels) else f"class {y}"
+
+
+def worst_group(record: RunRecord) -> str | None:
+    """The name of the observed worst group."""
+    found = row(record, "worst_group_accuracy")
+    return found.group if found is not None and found.value is not None else None
+
+
+def _method(name: str | None) -> str:
+    kind, _, resamples = (name or "").rpartition("_")
+    if kind.endswith("bootstrap") and resamples.isdigit():
+        return f"{kind.replace('_', ' ')} ({numbers.count(int(resamples))} resamples)"
+    return _METHODS.get(name or "", name or "")
+
+
+def _place(item: Metric) -> str:
+    where = [item.explainer, item.variant if item.variant != "original" else None]
+    where.append(item.group if item.group != "all" else None)
+    return " ".join([label(item.metric), *(f"({part})" for part in where if part)])

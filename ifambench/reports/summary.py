@@ -1,0 +1,132 @@
+"""What a run says, in a few numbers and sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ifambench.records.schema import Metric, RunRecord
+from ifambench.reports import numbers
+from ifambench.reports.rows import (
+    RANDOM,
+    explainers,
+    is_near_tie,
+    label,
+    reason,
+    row,
+    shown,
+    shown_points,
+)
+
+_STATUS = {
+    "started": "This run has not finished: the numbers below are incomplete.",
+    "interrupted": "This run was interrupted: the numbers below are incomplete.",
+    "partial": "This run finished only in part; what is missing is listed under Warnings.",
+}
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One of the numbers at the top of a report."""
+
+    label: str
+    value: str
+    interval: str
+    remark: str = ""
+
+
+def title(record: RunRecord) -> str:
+    """What was run on what."""
+    return f"{record.model.name} on {record.suite.id}"
+
+
+def status_note(record: RunRecord) -> str:
+    """A sentence for a run that is not complete, else an empty text."""
+    return _STATUS.get(record.status, "")
+
+
+def selection_note(record: RunRecord) -> str:
+    """A sentence when the checkpoint was chosen on test data, else an empty text."""
+    if record.protocol.selection != "test_oracle":
+        return ""
+    return (
+        "The checkpoint was selected on the test split: these numbers are optimistic, not ranked."
+    )
+
+
+def key_numbers(record: RunRecord) -> list[KeyNumber]:
+    """Worst group, accuracy, BG-Gap and the most faithful explainer, as far as they exist."""
+    found = []
+    for metric in ("worst_group_accuracy", "accuracy"):
+        item = row(record, metric, variant="original")
+        if item is not None:
+            text = shown(item)
+            found.append(KeyNumber(label(metric), text.value, text.interval, _group(item)))
+    gap = row(record, "bg_gap", group="all")
+    if gap is not None and gap.value is not None:
+        text = shown_points(gap)
+        found.append(KeyNumber(label("bg_gap"), text.value, text.interval))
+    return [*found, *_best_explainer(record)]
+
+
+def sentences(record: RunRecord) -> list[str]:
+    """The findings in words, each with the numbers it rests on."""
+    return [text for text in (_worst(record), _gap(record), _faithful(record)) if text]
+
+
+def _group(item: Metric) -> str:
+    return item.group if item.group != "all" else ""
+
+
+def _worst(record: RunRecord) -> str:
+    worst = row(record, "worst_group_accuracy")
+    mean = row(record, "group_mean_accuracy")
+    if worst is None or worst.value is None:
+        return f"Worst-group accuracy is undefined: {reason(worst.reason)}." if worst else ""
+    text = shown(worst)
+    images = numbers.count(worst.n)
+    sentence = f"The worst group is {worst.group}: {text.value} {text.interval} on {images} images"
+    if mean is not None and mean.value is not None:
+        below = numbers.points(mean.value - worst.value, text.places).lstrip("+")
+        sentence += f", {below} below the mean of the groups"
+    if is_near_tie(worst):
+        sentence += f" ({reason(worst.reason)})"
+    return sentence + "."
+
+
+def _gap(record: RunRecord) -> str:
+    gap = row(record, "bg_gap", group="all")
+    if gap is None or gap.value is None:
+        return ""
+    text = shown_points(gap)
+    return (
+        f"BG-Gap {text.value} {text.interval}: that much accuracy depends on whether the new "
+        "background fits the class."
+    )
+
+
+def _best(record: RunRecord) -> Metric | None:
+    """The SRG row of the explainer with the highest SRG, the random floor aside."""
+    best = next((name for name in explainers(record) if name != RANDOM), None)
+    found = row(record, "srg", explainer=best, group="all") if best else None
+    return found if found is not None and found.value is not None else None
+
+
+def _best_explainer(record: RunRecord) -> list[KeyNumber]:
+    best = _best(record)
+    if best is None:
+        return []
+    text = shown(best)
+    return [KeyNumber("highest SRG", text.value, text.interval, best.explainer or "")]
+
+
+def _faithful(record: RunRecord) -> str:
+    best = _best(record)
+    if best is None or best.explainer is None:
+        return ""
+    text = shown(best)
+    sentence = f"The explainer with the highest SRG is {best.explainer}: {text.value} "
+    sentence += text.interval
+    over = row(record, "srg_over_random", explainer=best.explainer, group="all")
+    if over is not None and over.value is not None:
+        sentence += f", {numbers.signed(over.value, shown(over).places)} over a random order"
+    return f"{sentence}."

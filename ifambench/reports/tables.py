@@ -1,0 +1,108 @@
+"""From the metric rows of a record to tables: one place decides what is shown and how.
+
+`summary_tables` are the tables everyone should see (terminal, Markdown, page); `detail_tables`
+split them by group. The same sections are rendered by every format.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ifambench.metrics.base import COLUMNS
+from ifambench.records.schema import Metric, RunRecord
+from ifambench.records.store import record_text
+from ifambench.reports import numbers
+from ifambench.reports.accuracy_tables import (
+    AVERAGES,
+    averages_table,
+    background_table,
+    groups_table,
+)
+from ifambench.reports.comparison import comparison_section, explainers_section
+from ifambench.reports.explanation_tables import EXPLANATIONS, by_group, explanations_table
+from ifambench.reports.rows import explainers, label, methods_note, shown, undefined_notes
+from ifambench.reports.section import ALWAYS, INTERVAL, Column, Section, to_markdown, to_rich
+
+__all__ = [
+    "Column",
+    "Section",
+    "comparison_section",
+    "detail_tables",
+    "explainers_section",
+    "metrics_frame",
+    "summary_tables",
+    "to_csv",
+    "to_json",
+    "to_markdown",
+    "to_rich",
+]
+
+_IN_TABLES = {*AVERAGES, *EXPLANATIONS, "group_accuracy", "variant_accuracy"}
+_IN_TABLES |= {"bg_gap", "flip_rate", "flip_rate_from_correct"}
+_IN_TABLES |= {"srg_over_random", "deletion_auc_over_random"}  # the second is in JSON and CSV only
+
+
+def metrics_frame(record: RunRecord) -> pd.DataFrame:
+    """The metric rows as a DataFrame with the columns of `MetricRow`, undefined values NaN."""
+    return pd.DataFrame([item.model_dump() for item in record.metrics], columns=list(COLUMNS))
+
+
+def summary_tables(record: RunRecord) -> list[Section]:
+    """The tables of a run: groups, averages, background, explanations, further measures.
+
+    A table without rows is left out.
+    """
+    sections = [
+        groups_table(record),
+        averages_table(record),
+        background_table(record),
+        explanations_table(record),
+        _further(record),
+    ]
+    return [section for section in sections if section.rows]
+
+
+def detail_tables(record: RunRecord) -> list[Section]:
+    """The tables of a run split by group: variants, then deletion AUC and SRG of explainers."""
+    variants = [name for name in record.protocol.variants if name != "original"]
+    sections = [
+        by_group(record, "variant_accuracy", "variant", variants),
+        by_group(record, "deletion_auc", "explainer", explainers(record)),
+        by_group(record, "srg", "explainer", explainers(record)),
+    ]
+    return [section for section in sections if section.rows]
+
+
+def to_json(record: RunRecord) -> str:
+    """The whole record as strict JSON."""
+    return record_text(record)
+
+
+def to_csv(record: RunRecord) -> str:
+    """The metric rows as CSV; undefined values are empty."""
+    text: str = metrics_frame(record).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _further(record: RunRecord) -> Section:
+    found = [item for item in record.metrics if item.metric not in _IN_TABLES]
+    found = [item for item in found if item.group == "all"]
+    return Section(
+        "further",
+        "Further measures",
+        (
+            Column("measure", "left", ALWAYS),
+            Column("of", "left", 7),
+            Column("value", priority=ALWAYS),
+            Column(INTERVAL, priority=6),
+            Column("n", priority=5),
+        ),
+        tuple(_further_cells(item) for item in found),
+        (*methods_note(found), *undefined_notes(found)),
+    )
+
+
+def _further_cells(item: Metric) -> tuple[str, ...]:
+    text = shown(item)
+    of = item.explainer or (item.variant if item.variant != "original" else "")
+    return label(item.metric), of, text.value, text.interval, numbers.count(item.n)

@@ -1,0 +1,1 @@
+"""Suite files: what is run, as data."""

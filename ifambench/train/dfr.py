@@ -1,0 +1,131 @@
+"""Deep feature reweighting (DFR; Kirichenko et al. 2023, arXiv 2204.02937).
+
+The last layer of a trained ERM model is refitted on group-balanced validation features with an
+L1-penalised logistic regression. The strength is chosen by worst-group accuracy: fitted on one
+half of the validation split, measured on the other. The final layer is the mean over several
+balanced subsets of the whole split. Group labels of the validation split are needed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ifambench.errors import UsageError
+from ifambench.models.timm_vit import TimmVit
+from ifambench.train.recipes import Recipe
+from ifambench.train.trainset import TrainSet
+
+Floats = NDArray[np.float64]
+_CHOOSING_DRAWS = 5
+
+
+class Features(NamedTuple):
+    """Standardised features of a split."""
+
+    x: Floats
+    """(N, D)."""
+    y: NDArray[np.int64]
+    """(N,)."""
+    group: NDArray[np.int64]
+    """(N,)."""
+
+
+class Linear(NamedTuple):
+    """A linear classifier on standardised features."""
+
+    weight: Floats
+    """(C, D)."""
+    bias: Floats
+    """(C,)."""
+
+
+def refit_last_layer(
+    model: TimmVit, train: TrainSet, val: TrainSet, recipe: Recipe, seed: int
+) -> dict[str, float]:
+    """Replace the head of `model` in place.
+
+    Args:
+        model: A trained plain ViT.
+        train: Training images, for the standardisation only.
+        val: Validation images with groups.
+        recipe: Strengths to choose from and number of retrainings.
+        seed: Seed of halves and subsets.
+
+    Returns:
+        The chosen strength and the worst-group accuracy it had on the held-out half.
+    """
+    raw = _features(model, train)
+    mean, std = raw.x.mean(0), raw.x.std(0) + 1e-6
+    found = _features(model, val)
+    found = found._replace(x=(found.x - mean) / std)
+    rng = np.random.default_rng(seed)
+    strength, accuracy = _choose_strength(found, recipe.strengths, rng)
+    fits = [_fit_balanced(found, strength, rng) for _ in range(recipe.retrainings)]
+    weight = np.mean([fit.weight for fit in fits], axis=0)
+    bias = np.mean([fit.bias for fit in fits], axis=0)
+    _set_head(model.vit.head, weight / std, bias - (weight / std) @ mean)
+    return {"dfr_strength": strength, "dfr_held_out_worst_group_accuracy": accuracy}
+
+
+@torch.no_grad()
+def _features(model: TimmVit, images: TrainSet) -> Features:
+    model.eval()
+    x = torch.cat([model.features(b.images).cpu() for b in images.in_order(256)]).double().numpy()
+    return Features(x, images.y.numpy(), images.group.numpy())
+
+
+def _choose_strength(
+    found: Features, strengths: tuple[float, ...], rng: np.random.Generator
+) -> tuple[float, float]:
+    """The strength with the best worst group on the half it was not fitted on."""
+    order = rng.permutation(len(found.y))
+    fitted, held_out = (
+        Features(found.x[half], found.y[half], found.group[half])
+        for half in (order[::2], order[1::2])
+    )
+    scores = []
+    for strength in strengths:
+        fits = [_fit_balanced(fitted, strength, rng) for _ in range(_CHOOSING_DRAWS)]
+        scores.append(float(np.mean([_worst_group(fit, held_out) for fit in fits])))
+    best = int(np.argmax(scores))
+    return strengths[best], scores[best]
+
+
+def _worst_group(fit: Linear, data: Features) -> float:
+    right = (data.x @ fit.weight.T + fit.bias).argmax(1) == data.y
+    return min(float(right[data.group == g].mean()) for g in np.unique(data.group))
+
+
+def _fit_balanced(data: Features, strength: float, rng: np.random.Generator) -> Linear:
+    """Fit on a subset in which every group is as large as the smallest."""
+    from sklearn.linear_model import LogisticRegression
+
+    members = [np.flatnonzero(data.group == g) for g in np.unique(data.group)]
+    size = min(len(m) for m in members)
+    chosen = np.concatenate([rng.choice(m, size, replace=False) for m in members])
+    regression = LogisticRegression(
+        C=strength, l1_ratio=1.0, solver="liblinear", max_iter=1000, random_state=0
+    )
+    regression.fit(data.x[chosen], data.y[chosen])
+    return _as_classes(regression.coef_, regression.intercept_)
+
+
+def _as_classes(coefficients: Floats, intercept: Floats) -> Linear:
+    """Rows per class; a binary regression has one row, the log odds of class 1."""
+    if len(coefficients) > 1:
+        return Linear(coefficients, intercept)
+    half = np.concatenate([-coefficients, coefficients]) / 2
+    return Linear(half, np.concatenate([-intercept, intercept]) / 2)
+
+
+def _set_head(head: nn.Module, weight: Floats, bias: Floats) -> None:
+    if not isinstance(head, nn.Linear) or head.bias is None:
+        raise UsageError("DFR needs a model with a linear head with bias")
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weight))
+        head.bias.copy_(torch.from_numpy(bias))

@@ -1,0 +1,44 @@
+import numpy as np
+
+from ifambench.explain.ranking import TIE_DRAWS, patch_orders, tied_patches
+
+IDS = ["a", "b", "c"]
+
+
+def test_descending_signed_relevance() -> None:
+    relevance = np.array([[[0.5, -2.0], [3.0, 0.0]]], np.float32)
+    orders = patch_orders(relevance, ["a"])
+    assert orders.ranks.tolist() == [[1, 3, 0, 2]]
+    assert orders.image.tolist() == [0]
+
+
+def test_number_of_tied_patches() -> None:
+    maps = np.array([[[0, 1], [2, 3]], [[1, 1], [2, 3]], [[0, 0], [5, 5]], [[-0.0, 0], [0, 0]]])
+    assert tied_patches(maps.astype(np.float32)).tolist() == [0, 2, 4, 4]
+
+
+def test_many_ties_are_averaged() -> None:
+    maps = np.arange(48, dtype=np.float32).reshape(3, 4, 4)
+    maps[1, 0, :3] = 99  # 3 of 16 tie: one order
+    maps[2, 0, :] = 99  # 4 of 16 tie: several
+    orders = patch_orders(maps, IDS)
+    assert np.bincount(orders.image).tolist() == [1, 1, TIE_DRAWS]
+    assert (np.sort(orders.ranks, axis=1) == np.arange(16)).all()
+    tied = orders.ranks[2:, :4]
+    assert (np.sort(tied, axis=1) == np.arange(4)).all()
+    assert len({tuple(row) for row in tied.tolist()}) > 1
+
+
+def test_ties_belong_to_the_image_not_to_its_place() -> None:
+    maps = np.zeros((3, 4, 4), np.float32)
+    whole = patch_orders(maps, IDS)
+    alone = patch_orders(maps[:1], ["b"])
+    assert (whole.ranks[whole.image == 1] == alone.ranks).all()
+    assert not (whole.ranks[whole.image == 0] == alone.ranks).all()
+
+
+def test_ties_do_not_follow_the_raster() -> None:
+    ids = [f"image-{k}" for k in range(400)]
+    ranks = patch_orders(np.zeros((400, 4, 4), np.float32), ids).ranks
+    assert abs(ranks[:, 0].mean() - 7.5) < 0.5
+    assert abs(ranks[:, -1].mean() - 7.5) < 0.5

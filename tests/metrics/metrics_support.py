@@ -1,0 +1,67 @@
+"""Small prediction and explanation tables for the tests of `ifambench.metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ifambench.metrics.base import MetricRow, ScoreContext, Tables
+
+GROUPS = ("land/land", "land/water", "water/land", "water/water")
+CONTEXT = ScoreContext(
+    groups=GROUPS, train_shares=(0.73, 0.04, 0.01, 0.22), minority=GROUPS[1:3], resamples=200
+)
+
+
+def predictions(
+    outcomes: Mapping[str, list[int]], variant: str = "original", split: str = "test"
+) -> pd.DataFrame:
+    """One row per predicted class; the true class is 0 in every group."""
+    rows = [
+        {
+            "id": f"{group}-{index:04d}",
+            "split": split,
+            "variant": variant,
+            "group": group,
+            "y": 0,
+            "y_pred": y_pred,
+        }
+        for group, classes in outcomes.items()
+        for index, y_pred in enumerate(classes)
+    ]
+    return pd.DataFrame(rows, columns=["id", "split", "variant", "group", "y", "y_pred"])
+
+
+def rates(counts: Mapping[str, tuple[int, int]], **where: str) -> pd.DataFrame:
+    """Predictions with (right, all) images per group."""
+    outcomes = {group: [0] * right + [1] * (n - right) for group, (right, n) in counts.items()}
+    return predictions(outcomes, **where)
+
+
+def explanations(explainer: str, seed: int, per_group: int = 6, **columns: object) -> pd.DataFrame:
+    """Random areas for `per_group` images of each group."""
+    rng = np.random.default_rng(seed)
+    ids = [f"{group}-{index:04d}" for group in GROUPS for index in range(per_group)]
+    frame = pd.DataFrame({"id": ids, "group": np.repeat(GROUPS, per_group)})
+    areas = rng.uniform(size=(2, len(ids)))
+    frame = frame.assign(explainer=explainer, operator="mean")
+    frame = frame.assign(deletion_auc=areas[0], insertion_auc=areas[1], srg=areas[1] - areas[0])
+    undefined = ("relevance_mass", "mask_iou", "mask_precision", "mask_recall", "area")
+    return frame.assign(**dict.fromkeys(undefined, np.nan)).assign(**columns)
+
+
+def tables(frame: pd.DataFrame, maps: pd.DataFrame | None = None) -> Tables:
+    return Tables(frame, pd.DataFrame() if maps is None else maps)
+
+
+def find(rows: list[MetricRow], metric: str, **where: object) -> MetricRow:
+    """The only row with these fields."""
+    found = [
+        row
+        for row in rows
+        if row.metric == metric and all(getattr(row, key) == value for key, value in where.items())
+    ]
+    assert len(found) == 1, f"{len(found)} rows for {metric} {where}"
+    return found[0]

@@ -1,0 +1,82 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ifambench.reports import numbers
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "expected"),
+    [
+        (0.7, 0.9, 100, 2),
+        (0.898, 0.940, 642, 3),
+        (0.981, 0.991, 2255, 3),
+        (0.7500, 0.7535, 50_000, 4),
+        (None, None, 50, 2),
+        (None, None, 300, 3),
+        (None, None, 50_000, 3),
+        (None, None, 0, 2),
+        (0.5, None, 642, 3),
+        (0.5, 0.5, 642, 3),
+    ],
+)
+def test_digits_follow_the_interval(low, high, n, expected):
+    assert numbers.decimals(low, high, n) == expected
+
+
+@given(width=st.floats(0, 1, exclude_min=True), more=st.floats(0, 1))
+def test_a_narrower_interval_never_has_fewer_digits(width: float, more: float):
+    wide = min(1.0, width + more)
+    assert numbers.decimals(0.0, width, 10) >= numbers.decimals(0.0, wide, 10)
+
+
+@given(n=st.integers(0, 10**7), more=st.integers(0, 10**7))
+def test_more_images_never_have_fewer_digits(n: int, more: int):
+    assert numbers.decimals(None, None, n + more) >= numbers.decimals(None, None, n)
+
+
+def test_undefined_is_never_zero():
+    assert numbers.fraction(None, 3) == "-"
+    assert numbers.interval(None, 0.5, 3) == "-"
+    assert numbers.points(None, 3) == "-"
+    assert numbers.points_interval(0.5, None, 3) == "-"
+    assert numbers.signed(None, 3) == "-"
+    assert numbers.signed_interval(None, None, 3) == "-"
+    assert numbers.p_value(None) == "-"
+    assert numbers.size(None) == "-"
+    assert numbers.difference(None, 1.0) is None
+
+
+@given(value=st.floats(-1, 1), places=st.integers(0, 4))
+def test_no_minus_zero(value: float, places: int):
+    for text in (numbers.fraction(value, places), numbers.signed(value, places)):
+        assert not re.fullmatch(r"-0(\.0*)?", text)
+        assert float(text) == pytest.approx(value, abs=0.51 * 10**-places)
+
+
+def test_differences():
+    assert numbers.points(0.0702, 3) == "+7.0 pp"
+    assert numbers.points(-0.00001, 3) == "+0.0 pp"
+    assert numbers.points_interval(-0.01, 0.094, 3) == "[-1.0, +9.4]"
+    assert numbers.points(0.0702, 2) == "+7 pp"
+    assert numbers.signed(-0.127, 3) == "-0.127"
+
+
+def test_other_numbers():
+    assert numbers.p_value(0.0004) == "< 0.001"
+    assert numbers.p_value(0.0604) == "0.060"
+    assert numbers.count(5794) == "5,794"
+    assert [numbers.size(n) for n in (0, 999, 1500, 2 * 10**15)] == [
+        "0 B",
+        "999 B",
+        "1.5 kB",
+        "2000.0 TB",
+    ]
+    assert [numbers.duration(s) for s in (0.04, 59.9, 119.6, 3600)] == [
+        "0.0 s",
+        "59.9 s",
+        "2 min 0 s",
+        "1 h 0 min",
+    ]

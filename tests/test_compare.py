@@ -1,0 +1,389 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from compare_support import explanations, outcomes, run
+
+from ifambench.compare import (
+    Drop,
+    check_gates,
+    compare_runs,
+    compare_seeds,
+    parse_drop,
+    parse_floor,
+)
+from ifambench.errors import UsageError
+from ifambench.metrics.resampling import bootstrap_mean, bootstrap_worst_group_difference
+from ifambench.metrics.uncertainty import bonett_price, holm, mcnemar, paired_t, welch
+
+WEAK = outcomes((190, 200), (60, 200))
+STRONG = outcomes((192, 200), (180, 200))
+
+
+def row(comparison, metric, **where):
+    frame = comparison.rows[comparison.rows["metric"] == metric]
+    for key, value in where.items():
+        frame = frame[frame[key] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+@pytest.fixture(scope="module")
+def improved():
+    return compare_runs(run(WEAK, model="vit"), run(STRONG, model="ifam"))
+
+
+def test_groups_have_mcnemar_holm_and_a_paired_interval(improved):
+    land, water = (row(improved, "group_accuracy", group=name) for name in ("land", "water"))
+    assert (water["a"], water["b"], water["n"]) == (0.3, 0.9, 200)
+    assert (water["ci_low"], water["ci_high"]) == bonett_price(0, 120, 200)
+    p_values = [mcnemar(0, 2), mcnemar(0, 120)]
+    assert (land["p"], water["p"]) == tuple(p_values)
+    assert [land["p_holm"], water["p_holm"]] == holm(p_values)
+    assert (land["better"], water["better"]) == ("tie", "b")
+
+
+def test_one_group_of_several_needs_more_evidence_than_one_alone():
+    a, b = outcomes((90, 100), (50, 100)), outcomes((90, 100), (50, 100))
+    b["water"][:2] = [False] * 2
+    b["water"][80:90] = [True] * 10  # 2 lost, 10 won: p = 0.039, times two groups
+    water = row(compare_runs(run(a), run(b)), "group_accuracy", group="water")
+    assert water["ci_low"] > 0
+    assert water["p"] < 0.05 < water["p_holm"]
+    assert water["better"] == "tie"
+
+
+def test_worst_group_difference_is_the_paired_bootstrap(improved):
+    found = row(improved, "worst_group_accuracy")
+    expected = bootstrap_worst_group_difference([[190, 0, 2, 8], [60, 0, 120, 20]])
+    assert (found["ci_low"], found["ci_high"], found["p"]) == expected
+    assert found["delta"] == pytest.approx(0.6)
+    assert (found["group"], found["better"]) == ("water", "b")
+
+
+def test_averages_are_those_of_the_records(improved):
+    a, b = run(WEAK).record, run(STRONG).record
+    for metric in ("accuracy", "adjusted_accuracy", "group_mean_accuracy"):
+        found = row(improved, metric)
+        stored = [next(r.value for r in x.metrics if r.metric == metric) for x in (a, b)]
+        assert [found["a"], found["b"]] == pytest.approx(stored)
+        assert found["ci_low"] < found["delta"] < found["ci_high"]
+
+
+def test_columns_are_those_documented(improved):
+    assert " ".join(improved.rows.columns) == (
+        "metric group explainer a b delta ci_low ci_high p p_holm method n better"
+    )
+
+
+def test_verdict_is_a_sentence_with_the_numbers(improved):
+    found = row(improved, "worst_group_accuracy")
+    low, high = 100 * found["ci_low"], 100 * found["ci_high"]
+    assert improved.verdict.startswith(
+        f"ifam is 60.0 pp [{low:.1f}, {high:.1f}] better than vit on its worst group "
+        "(0.900 against 0.300, p < 0.001); accuracy +30.5 pp ["
+    )
+    assert not improved.forced
+    assert improved.warnings == []
+
+
+def test_exchanging_the_runs_exchanges_the_answer(improved):
+    back = compare_runs(run(STRONG, model="ifam"), run(WEAK, model="vit"))
+    there = improved.rows.set_index(["metric", "group", "explainer"], drop=True)
+    here = back.rows.set_index(["metric", "group", "explainer"], drop=True)
+    np.testing.assert_allclose(here["delta"].astype(float), -there["delta"].astype(float))
+    worst = row(back, "worst_group_accuracy")
+    assert worst["better"] == "a"
+    assert worst["ci_high"] < 0
+    assert "vit is 60.0 pp [5" in back.verdict
+    assert "worse than ifam on its worst group" in back.verdict
+
+
+def test_runs_that_cannot_be_told_apart_are_said_to_be_so():
+    a, b = outcomes((190, 200), (100, 200)), outcomes((190, 200), (100, 200))
+    b["water"][0], b["water"][150] = False, True
+    found = compare_runs(run(a, model="x"), run(b, model="y"))
+    assert row(found, "worst_group_accuracy")["better"] == "tie"
+    assert found.verdict.startswith("y and x cannot be told apart on their worst group: +0.0 pp [")
+
+
+def test_identical_runs_have_no_difference_and_two_names():
+    found = compare_runs(run(WEAK), run(WEAK))
+    assert (found.name_a, found.name_b) == ("vit seed 0 (A)", "vit seed 0 (B)")
+    assert set(found.rows["better"].dropna()) == {"tie"}
+    seeds = compare_runs(run(WEAK, seed=1), run(WEAK, seed=2))
+    assert (seeds.name_a, seeds.name_b) == ("vit seed 1", "vit seed 2")
+
+
+def test_near_ties_are_named():
+    tied = outcomes((150, 200), (149, 200))
+    found = compare_runs(run(tied, model="x"), run(STRONG, model="y"))
+    assert "near tie for the worst group" in found.verdict
+    assert any("near tie in x: land" in text for text in found.warnings)
+
+
+def test_different_worst_groups_are_both_named():
+    a, b = outcomes((180, 200), (100, 200)), outcomes((90, 200), (190, 200))
+    assert row(compare_runs(run(a), run(b)), "worst_group_accuracy")["group"] == "water / land"
+
+
+def test_background_gaps_are_compared_on_the_same_images():
+    shift = {"mixed_same": outcomes((150, 200), (150, 200))}
+    a = run(WEAK, variants=shift | {"mixed_rand": outcomes((100, 200), (60, 200))})
+    b = run(WEAK, variants=shift | {"mixed_rand": outcomes((140, 200), (150, 200))})
+    found = row(compare_runs(a, b), "bg_gap")
+    assert (found["a"], found["b"]) == pytest.approx((140 / 400, 10 / 400))
+    assert found["better"] == "b"
+    # per image the gap falls by 1 for 130 of 400 images, in strata of 40 and 90 of 200
+    error = np.sqrt(0.25 * (0.2 * 0.8 + 0.45 * 0.55) / 200)
+    limits = (found["ci_low"], found["ci_high"])
+    assert limits == pytest.approx((-0.325 - 1.96 * error, -0.325 + 1.96 * error), abs=0.006)
+    assert "bg_gap" not in set(compare_runs(run(WEAK), run(WEAK)).rows["metric"])
+
+
+def test_common_explainers_are_paired_and_all_are_listed():
+    a = run(WEAK, explanations({"random": 0.0, "grad_cam": 0.1}), model="x")
+    b = run(WEAK, explanations({"random": 0.02, "ifam_mask": 0.6}), model="y")
+    found = compare_runs(a, b)
+    srg = row(found, "srg", explainer="random")
+    assert (srg["ci_low"], srg["ci_high"]) == pytest.approx((0.02, 0.02))  # the noise is shared
+    assert srg["better"] == "b"
+    listed = found.explainers.set_index("explainer")
+    assert listed["paired"].to_dict() == {"grad_cam": False, "ifam_mask": False, "random": True}
+    assert listed.loc["ifam_mask", "b"] == pytest.approx(
+        b.explanations.query("explainer == 'ifam_mask'")["srg"].mean()
+    )
+    assert np.isnan(listed.loc["ifam_mask", "a"])
+
+
+def test_explainers_are_paired_over_the_common_images():
+    maps = explanations({"random": 0.0, "grad_cam": 0.1})
+    other = maps.assign(srg=np.random.default_rng(1).uniform(size=len(maps))).iloc[3:]
+    found = row(
+        compare_runs(run(WEAK, maps), run(WEAK, other.iloc[::-1])), "srg", explainer="random"
+    )
+    left = maps[maps["explainer"] == "random"].set_index("id")
+    right = other[other["explainer"] == "random"].set_index("id")
+    gaps = (right["srg"] - left["srg"]).dropna().sort_index()
+    expected = bootstrap_mean(gaps, left.loc[gaps.index, "group"])
+    assert found["n"] == 21
+    assert (found["ci_low"], found["ci_high"], found["p"]) == pytest.approx(tuple(expected))
+
+
+def test_explanations_of_another_protocol_are_not_compared():
+    b = run(WEAK, protocol={"explain": {"steps": 10}})
+    found = compare_runs(run(WEAK), b)
+    assert found.rows["explainer"].isna().all()
+    assert any("measured differently" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("suite.id", {"suite": {"id": "other"}}),
+        ("suite.version", {"suite": {"version": "2.0.0"}}),
+        ("suite.data_digest", {"suite": {"data_digest": "zz"}}),
+        ("protocol.name", {"protocol": {"name": "quick"}}),
+        ("protocol.eval_split", {"protocol": {"eval_split": "val"}}),
+        ("status", {"status": "partial"}),
+    ],
+)
+def test_incomparable_runs_are_refused_by_key_and_forced_on_request(key, changes):
+    a, b = run(WEAK), run(STRONG, **changes)
+    with pytest.raises(UsageError, match=key) as caught:
+        compare_runs(a, b)
+    assert "--force" in caught.value.next_step
+    forced = compare_runs(a, b, force=True)
+    assert forced.forced
+    assert forced.verdict.startswith("forced comparison: ")
+    assert any(key in text for text in forced.warnings)
+    assert row(forced, "worst_group_accuracy")["delta"] == pytest.approx(0.6)
+
+
+def test_minor_versions_compare():
+    assert not compare_runs(run(WEAK), run(WEAK, suite={"version": "1.9.1"})).forced
+
+
+def test_other_images_are_refused_and_forced_on_the_common_ones():
+    a, b = run(WEAK), run(outcomes((192, 200), (150, 150)))
+    with pytest.raises(UsageError, match="image ids") as caught:
+        compare_runs(a, b)
+    assert "50 of 400 only here | 0 of 350 only here" in caught.value.where
+    assert row(compare_runs(a, b, force=True), "accuracy")["n"] == 350
+
+
+def test_forcing_needs_an_image_in_common():
+    a, b = run(WEAK), run(WEAK)
+    other = b.predictions.assign(id="x" + b.predictions["id"])
+    with pytest.raises(UsageError, match="no image in common"):
+        compare_runs(a, type(b)(b.folder, b.record, other, b.explanations), force=True)
+
+
+def test_forcing_leaves_the_worst_group_undefined_without_its_images():
+    b = run(WEAK)
+    land = b.predictions[b.predictions["group"] == "land"]
+    found = compare_runs(run(WEAK), type(b)(b.folder, b.record, land, b.explanations), force=True)
+    assert np.isnan(row(found, "worst_group_accuracy")["delta"])
+    assert row(found, "worst_group_accuracy")["better"] is None
+    assert "undefined" in found.verdict
+    result = check_gates(found, drops=[parse_drop("worst_group_accuracy=1pp")])
+    assert result[0].outcome == "failed"
+
+
+def test_selection_on_the_test_split_is_a_warning():
+    b = run(WEAK, model="oracle", protocol={"selection": "test_oracle"})
+    assert any("oracle was selected on the test" in x for x in compare_runs(run(WEAK), b).warnings)
+
+
+# gates
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("worst_group_accuracy=1pp", Drop("worst_group_accuracy", 0.01, False)),
+        ("accuracy = 2.5 %", Drop("accuracy", 0.025, True)),
+        ("bg_gap=0pp", Drop("bg_gap", 0.0, False)),
+    ],
+)
+def test_drops_are_read(text, expected):
+    assert parse_drop(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["accuracy=1", "accuracy", "accuracy=", "=1pp", "accuracy=-1pp", "accuracy=onepp"]
+)
+def test_drops_need_a_unit(text):
+    with pytest.raises(UsageError, match="gate"):
+        parse_drop(text)
+
+
+@pytest.mark.parametrize("text", ["accuracy=85", "accuracy=85%", "accuracy=x", "mask_area=0.5"])
+def test_floors_are_fractions_of_metrics_with_a_direction(text):
+    with pytest.raises(UsageError, match="gate"):
+        parse_floor(text)
+
+
+def test_unknown_metrics_are_refused_with_a_suggestion():
+    with pytest.raises(UsageError, match="did you mean worst_group_accuracy"):
+        parse_floor("worst_group_acuracy=0.85")
+
+
+def outcome(comparison, floor=None, drop=None, strict=False):
+    floors = [parse_floor(floor)] if floor else []
+    drops = [parse_drop(drop)] if drop else []
+    (result,) = check_gates(comparison, floors, drops, strict)
+    return result
+
+
+def test_floors_hold_the_candidate_only(improved):
+    assert outcome(improved, floor="worst_group_accuracy=0.9").outcome == "ok"
+    missed = outcome(improved, floor="worst_group_accuracy=0.901")
+    assert (missed.outcome, missed.passed) == ("failed", False)
+    assert "0.9000" in missed.text
+
+
+def test_every_group_is_a_gate_of_its_own(improved):
+    results = check_gates(improved, floors=[parse_floor("group_accuracy=0.95")])
+    assert {r.name: r.outcome for r in results} == {
+        "group_accuracy[land] >= 0.95": "ok",
+        "group_accuracy[water] >= 0.95": "failed",
+    }
+
+
+def test_a_clear_drop_is_a_regression():
+    worse = compare_runs(run(STRONG), run(WEAK, model="x"))
+    result = outcome(worse, drop="worst_group_accuracy=1pp")
+    assert (result.outcome, result.passed) == ("regressed", False)
+    assert "-60.0 pp [" in result.text
+    width = row(worse, "worst_group_accuracy")
+    smallest = 100 * (width["ci_high"] - width["ci_low"]) / 2
+    assert f"smallest detectable drop about {smallest:.1f} pp (n = 200)" in result.text
+    assert outcome(worse, drop="worst_group_accuracy=61pp").outcome == "ok"
+    assert outcome(worse, drop="worst_group_accuracy=66%").outcome == "regressed"
+    assert outcome(worse, drop="worst_group_accuracy=67%").outcome == "ok"
+
+
+def test_a_drop_within_the_noise_is_inconclusive_and_fails_when_strict():
+    a, b = outcomes((190, 200), (100, 200)), outcomes((190, 200), (100, 200))
+    b["water"][:8] = [False] * 8
+    b["water"][150:154] = [True] * 4
+    found = compare_runs(run(a), run(b, model="x"))
+    result = outcome(found, drop="worst_group_accuracy=1pp")
+    assert (result.outcome, result.passed) == ("inconclusive", True)
+    strict = outcome(found, drop="worst_group_accuracy=1pp", strict=True)
+    assert (strict.outcome, strict.passed) == ("failed", False)
+    assert outcome(found, drop="worst_group_accuracy=2pp").outcome == "ok"  # exactly 2
+
+
+def test_the_direction_comes_from_the_catalogue():
+    same = {"mixed_same": outcomes((150, 200), (150, 200))}
+    a = run(WEAK, variants=same | {"mixed_rand": outcomes((140, 200), (150, 200))})
+    b = run(WEAK, variants=same | {"mixed_rand": outcomes((100, 200), (60, 200))})
+    found = compare_runs(a, b)  # the gap grows from 0.025 to 0.35
+    assert outcome(found, drop="bg_gap=10pp").outcome == "regressed"
+    assert outcome(found, floor="bg_gap=0.3").outcome == "failed"
+    assert outcome(found, floor="bg_gap=0.4").name == "bg_gap <= 0.4"
+    assert outcome(found, floor="bg_gap=0.4").outcome == "ok"
+    assert outcome(compare_runs(b, a), drop="bg_gap=0pp").outcome == "ok"
+
+
+def test_a_metric_that_was_not_compared_fails(improved):
+    result = outcome(improved, drop="bg_gap=1pp")
+    assert (result.outcome, result.passed) == ("failed", False)
+    assert "not part of this comparison" in result.text
+
+
+# training seeds
+
+
+def seeds(model, rights, first=0):
+    found = enumerate(rights, start=first)
+    return [run(outcomes((95, 100), (x, 100)), model=model, seed=seed) for seed, x in found]
+
+
+def test_equal_seeds_are_paired():
+    found = compare_seeds(seeds("x", [50, 60, 70]), seeds("y", [61, 70, 82]))
+    row = found.rows.set_index("metric").loc["worst_group_accuracy"]
+    assert (row["a_mean"], row["a_std"], row["a_n"]) == (pytest.approx(0.6), pytest.approx(0.1), 3)
+    expected = paired_t([0.5, 0.6, 0.7], [0.61, 0.70, 0.82])
+    assert (row["ci_low"], row["ci_high"], row["p"]) == pytest.approx(tuple(expected))
+    assert row["method"] == "paired_t"
+    assert found.verdict.startswith("y is better than x in mean worst-group accuracy: +11.0 pp [")
+    assert found.warnings == []
+
+
+def test_other_seeds_are_two_samples():
+    found = compare_seeds(seeds("x", [50, 60, 70]), seeds("y", [61, 70, 82], first=7))
+    row = found.rows.set_index("metric").loc["worst_group_accuracy"]
+    expected = welch([0.5, 0.6, 0.7], [0.61, 0.70, 0.82])
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(expected[:2])
+    assert "cannot be told apart" in found.verdict
+
+
+def test_the_order_of_the_runs_does_not_matter():
+    a, b = seeds("x", [50, 60, 70]), seeds("y", [61, 70, 82])
+    pd.testing.assert_frame_equal(compare_seeds(a, b).rows, compare_seeds(a[::-1], b).rows)
+
+
+def test_one_seed_has_no_interval():
+    found = compare_seeds(seeds("x", [50]), seeds("y", [61, 70, 82]))
+    row = found.rows.set_index("metric").loc["worst_group_accuracy"]
+    assert np.isnan(row["ci_low"])
+    assert "too few for an interval" in found.verdict
+    assert found.warnings == ["x has fewer than 3 training seeds"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "match"),
+    [
+        (lambda: [], "one model"),
+        (lambda: seeds("x", [50]) + seeds("z", [50], first=1), "one model"),
+        (lambda: seeds("x", [50]) + seeds("x", [50]), "seed twice"),
+        (lambda: [run(WEAK, model="x", suite={"id": "other"})], "suite.id"),
+    ],
+)
+def test_seed_lists_are_checked(runs, match):
+    with pytest.raises(UsageError, match=match):
+        compare_seeds(seeds("y", [60, 70]), runs())

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from ifambench import registry as registry_module
+from ifambench.errors import UsageError
+from ifambench.registry import Registry
+
+PLUGIN = """
+    raise_when_imported = True
+    EXPLAINERS: dict = {
+        "one": {"build": "make_one", "summary": "the first", "needs": ["trace"]},
+        "two": {"build": "make_two", "summary": "the second"},
+    }
+    def make_one(): return 1
+    def make_two(): return 2
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, request):
+    """A package of explainers made of the given files; its name is unique to the test."""
+    name = f"plug_{abs(hash(request.node.nodeid))}"
+
+    def make(**files):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+        for stem, source in files.items():
+            (folder / f"{stem}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        return Registry(kind="explainer", package=name, constant="EXPLAINERS")
+
+    return make
+
+
+def test_entries_are_read_without_import(package):
+    found = package(a=PLUGIN, b="import does_not_exist").entries()
+    assert list(found) == ["one", "two"]
+    assert found["one"].summary == "the first"
+    assert found["one"].info == {"summary": "the first", "needs": ["trace"]}
+    assert found["one"].module not in sys.modules
+
+
+def test_load_imports_the_module_and_returns_the_object(package):
+    registry = package(a=PLUGIN)
+    assert registry.load("two")() == 2
+
+
+def test_an_unknown_name_names_the_nearest(package):
+    with pytest.raises(UsageError) as caught:
+        package(a=PLUGIN).entry("onne")
+    assert "did you mean one?" in caught.value.what
+    assert caught.value.next_step == "ifambench list explainers"
+
+
+def test_an_empty_or_missing_package_has_no_entries(package):
+    assert package().entries() == {}
+    assert Registry("model", "ifambench.nothing_here", "MODELS").entries() == {}
+
+
+def test_a_plugin_offers_entries_and_a_clash_names_both_modules(package, monkeypatch, tmp_path):
+    registry = package(a=PLUGIN)
+    (tmp_path / "outside.py").write_text('EXPLAINERS = {"one": {"build": "f"}}', encoding="utf-8")
+    monkeypatch.setattr(registry_module, "_plugin_modules", lambda group: ("outside",))
+    with pytest.raises(UsageError) as caught:
+        registry.entries()
+    assert "outside" in str(caught.value.where)
+    assert ".a" in str(caught.value.where)
+
+
+def test_a_plugin_that_is_gone_is_named(package, monkeypatch):
+    registry = package(a=PLUGIN)
+    monkeypatch.setattr(registry_module, "_plugin_modules", lambda group: ("gone_module",))
+    with pytest.raises(UsageError, match="gone_module"):
+        registry.entries()
+
+
+@pytest.mark.parametrize(
+    ("package_name", "constant", "name"),
+    [
+        ("ifambench.models", "MODELS", "vit-micro"),
+        ("ifambench.models", "MODELS", "ifam-vit-micro"),
+        ("ifambench.explain", "EXPLAINERS", "random"),
+        ("ifambench.metrics", "METRICS", "worst_group_accuracy"),
+    ],
+)
+def test_the_built_in_catalogues(package_name, constant, name):
+    entries = Registry("thing", package_name, constant).entries()
+    assert name in entries
+    assert all(entry.summary for entry in entries.values())
+
+
+def test_reading_the_catalogues_imports_nothing_heavy():
+    code = """
+        import sys
+        from ifambench.registry import Registry
+        Registry("model", "ifambench.models", "MODELS").names()
+        Registry("explainer", "ifambench.explain", "EXPLAINERS").names()
+        print(sorted({"torch", "timm", "numpy", "pandas"} & set(sys.modules)))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    root = str(Path(__file__).resolve().parents[1])
+    environ = {**os.environ, "PYTHONPATH": root}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
+    assert done.stdout.strip() == "[]"
