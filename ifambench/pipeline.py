@@ -8,11 +8,8 @@ was: training at its last epoch, predictions and explanations at their last chun
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -21,19 +18,19 @@ import torch
 from ifambench.assemble import finished_record, started_record
 from ifambench.data.load import load_data
 from ifambench.data.manifest import SuiteData
-from ifambench.errors import CheckFailed, EnvironmentProblem, RunInterrupted, UsageError
+from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
 from ifambench.explain.base import default_explainers
 from ifambench.explain.measure import ExplainResult, ExplainSettings, choose_images, explain_rows
 from ifambench.gallery import gallery_of
-from ifambench.metrics.base import MetricRow, Tables
-from ifambench.metrics.score import context_of, score_tables
+from ifambench.metrics.base import Tables
 from ifambench.plan import RunPlan, RunRequest, make_plan
 from ifambench.predict.journal import Journal
 from ifambench.predict.loop import predict
 from ifambench.progress import Progress
+from ifambench.records.clock import Clock
 from ifambench.records.key import digest
 from ifambench.records.lock import run_lock
-from ifambench.records.schema import Metric, Phase, RunRecord
+from ifambench.records.schema import RunRecord
 from ifambench.records.store import (
     LoadedRun,
     load_run,
@@ -41,53 +38,12 @@ from ifambench.records.store import (
     write_bytes_atomic,
     write_record,
     write_table,
-    write_text_atomic,
 )
 from ifambench.reports.write import write_reports
+from ifambench.rescore import scored
 from ifambench.train.fit import FitPlan, Fitted, fit
 
-__all__ = ["RunRequest", "rescore", "run", "train"]
-
-
-@dataclass
-class Clock:
-    """Seconds and images per phase, added up over resumed parts of a run.
-
-    Attributes:
-        path: Where the sums of an unfinished run are kept.
-        phases: Seconds and images by phase.
-    """
-
-    path: Path
-    phases: dict[str, list[float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.path.is_file():
-            self.phases = json.loads(self.path.read_text(encoding="utf-8"))
-
-    @contextlib.contextmanager
-    def phase(self, name: str, images: int = 0) -> Iterator[None]:
-        """Time a block; an interrupted block counts its seconds but no images."""
-        sums = self.phases.setdefault(name, [0.0, 0.0])
-        started = time.perf_counter()
-        try:
-            yield
-            sums[1] += images
-        finally:
-            sums[0] += time.perf_counter() - started
-            write_text_atomic(self.path, json.dumps(self.phases))
-
-    def rows(self) -> list[Phase]:
-        """The phases of the record."""
-        return [
-            Phase(
-                name=name,
-                seconds=round(seconds, 3),
-                images=int(images),
-                images_per_second=round(images / seconds, 1) if images and seconds else None,
-            )
-            for name, (seconds, images) in self.phases.items()
-        ]
+__all__ = ["RunRequest", "make_plan", "run", "train"]
 
 
 def run(request: RunRequest, progress: Progress) -> LoadedRun:
@@ -128,32 +84,6 @@ def train(request: RunRequest, progress: Progress) -> Path:
     return plan.folder / "weights.safetensors"
 
 
-def rescore(folder: Path, check: bool) -> RunRecord:
-    """Compute every metric again from the stored tables.
-
-    Args:
-        folder: The run folder.
-        check: Compare with the record instead of writing it.
-
-    Raises:
-        CheckFailed: If `check` and a metric differs; names each.
-    """
-    stored = load_run(folder)
-    rows = score_tables(Tables(stored.predictions, stored.explanations), context_of(stored.record))
-    metrics = [_metric(row) for row in rows]
-    differing = _differences(stored.record.metrics, metrics)
-    if check and differing:
-        raise CheckFailed(
-            f"{len(differing)} metrics differ from the stored tables: {', '.join(differing[:8])}",
-            where=str(stored.folder / "run.json"),
-            next_step=f"ifambench score {stored.folder}",
-        )
-    record = stored.record.model_copy(update={"metrics": metrics})
-    if not check:
-        write_record(stored.folder, record)
-    return record
-
-
 def _work(plan: RunPlan, progress: Progress) -> None:
     """All phases of a run."""
     folder, request = plan.folder, plan.request
@@ -163,12 +93,12 @@ def _work(plan: RunPlan, progress: Progress) -> None:
     clock = Clock(folder / "work" / "phases.json")
     with clock.phase("data"):
         data = load_data(plan.file.suite, request.size, progress=progress)
-    with clock.phase("train", len(data.rows(plan.protocol.train_split or "train"))):
+    with clock.phase("train"):
         fitted = _fit(plan, data, progress)
     names = _explainers(plan, fitted)
     rows = _evaluated_rows(plan, data)
     key = digest([plan.key(), data.digest, fitted.sha256])
-    with clock.phase("predict", len(rows)):
+    with clock.phase("predict"):
         journal = Journal(folder / "work" / "predictions.jsonl", key)
         predictions = predict(
             fitted.model,
@@ -182,7 +112,13 @@ def _work(plan: RunPlan, progress: Progress) -> None:
     with clock.phase("explain"):
         journal = Journal(folder / "work" / "explanations.jsonl", key)
         explained = _explain(plan, fitted, data, predictions, names, device, journal, progress)
-    clock.phases["explain"][1] = explained.n_forwards
+    epochs, images = len(fitted.table), len(data.rows(plan.protocol.train_split or "train"))
+    for name, count in (
+        ("train", epochs * images),
+        ("predict", len(rows)),
+        ("explain", explained.n_forwards),
+    ):
+        clock.count(name, count)
     _store(plan, record, fitted, data, predictions, explained, clock)
     shutil.rmtree(folder / "work", ignore_errors=True)
 
@@ -247,33 +183,9 @@ def _store(
     write_bytes_atomic(folder / "gallery.npz", gallery_of(data, predictions, explained))
     record = finished_record(plan, record, fitted, data, tables, clock.rows())
     stored = Tables(predictions, explained.explanations)
-    metrics = [_metric(row) for row in score_tables(stored, context_of(record))]
+    metrics = scored(stored, record)
     write_record(folder, record.model_copy(update={"metrics": metrics}))
     write_reports(folder)
-
-
-def _metric(row: MetricRow) -> Metric:
-    return Metric(**asdict(row))
-
-
-def _differences(old: list[Metric], new: list[Metric]) -> list[str]:
-    """Names of the metrics that are missing, added or unequal (to 1e-9)."""
-    before, after = ({_name(m): m for m in metrics} for metrics in (old, new))
-    names = sorted(before.keys() | after.keys())
-    return [n for n in names if not _same(before.get(n), after.get(n))]
-
-
-def _name(metric: Metric) -> str:
-    return "/".join((metric.metric, metric.variant, metric.group, metric.explainer or "-"))
-
-
-def _same(a: Metric | None, b: Metric | None) -> bool:
-    if a is None or b is None:
-        return False
-    return a.n == b.n and all(
-        x == y or (x is not None and y is not None and abs(x - y) <= 1e-9)
-        for x, y in ((a.value, b.value), (a.ci_low, b.ci_low), (a.ci_high, b.ci_high))
-    )
 
 
 def _device(request: RunRequest) -> torch.device:

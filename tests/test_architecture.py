@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ifambench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {"errors", "settings", "registry", "progress"}
-RECORDS = {"metrics", "records", "comparable", "compare", "compare_seeds", "gates"}
+RECORDS = {"rescore", "metrics", "records", "comparable", "compare", "compare_seeds", "gates"}
 RECORDS |= {"leaderboard", "ranking", "reports"}
 WORK = {"train", "predict", "explain"}
 FLOW = {"pipeline", "plan", "assemble", "gallery"}

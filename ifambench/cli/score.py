@@ -23,9 +23,13 @@ def command(
 
     Without --check the record and the reports get the new numbers.
     """
-    from ifambench import pipeline
     from ifambench.records.store import load_run
+    from ifambench.reports.write import write_reports
+    from ifambench.rescore import rescore
 
-    record = pipeline.rescore(load_run(run).folder, check)
+    folder = load_run(run).folder
+    record = rescore(folder, check)
+    if not check:
+        write_reports(folder)
     emit_record(format, record)
     finish(record)

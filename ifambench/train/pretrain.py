@@ -33,7 +33,7 @@ from ifambench.records.files import write_text_atomic
 from ifambench.suites.catalog import load_suite
 from ifambench.suites.spec import Suite
 from ifambench.train.augment import colour_jitter
-from ifambench.train.hog import patch_descriptors
+from ifambench.train.descriptors import TARGETS
 
 _LOG_EVERY = 100
 
@@ -51,6 +51,7 @@ class PretrainRecipe:
         masked: Share of hidden patches.
         jitter: Strength of the colour jitter.
         positions: Whether the encoder has position embeddings.
+        target: What is predicted, a key of `descriptors.TARGETS`.
     """
 
     images: int = 8000
@@ -61,6 +62,7 @@ class PretrainRecipe:
     masked: float = 0.6
     jitter: float = 0.2
     positions: bool = False
+    target: str = "gradients"
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,15 @@ class MaskedFeatures(nn.Module):
 
     Args:
         vit: The backbone to pretrain, timm `VisionTransformer` without head.
-        masked: Share of hidden patches.
-        scale: Mean and standard deviation of the descriptors, (2, F).
+        recipe: Share of hidden patches, and what is predicted of them.
+        scale: Mean and standard deviation of the target, (2, F).
     """
 
-    def __init__(self, vit: Any, masked: float, scale: Tensor) -> None:
+    def __init__(self, vit: Any, recipe: PretrainRecipe, scale: Tensor) -> None:
         super().__init__()
         block = import_timm().models.vision_transformer.Block
         dim, patches = vit.embed_dim, vit.patch_embed.num_patches
-        self.vit, self.masked = vit, masked
+        self.vit, self.masked, self.target = vit, recipe.masked, TARGETS[recipe.target]
         self.patch = int(vit.patch_embed.patch_size[0])
         self.scale: Tensor
         self.register_buffer("scale", scale)
@@ -106,7 +108,7 @@ class MaskedFeatures(nn.Module):
         self.predict = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, scale.shape[1]))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Mean squared error of the standardised descriptors of the hidden patches."""
+        """Mean squared error of the standardised target of the hidden patches."""
         prefix = self.vit.num_prefix_tokens
         tokens = embed(self.vit, images)
         batch, patches = len(images), tokens.shape[1] - prefix
@@ -116,19 +118,26 @@ class MaskedFeatures(nn.Module):
         hidden = self.mask_token.expand(batch, patches, -1)
         full = hidden.scatter(1, kept.index[..., None].expand_as(encoded), encoded)
         predicted = self.predict(self.decoder(full + self.position))  # (B, N, F)
-        target = (patch_descriptors(images, self.patch) - self.scale[0]) / self.scale[1]
+        target = (self.target(images, self.patch) - self.scale[0]) / self.scale[1]
         error: Tensor = (predicted - target).square().mean(-1)  # (B, N)
         return error[~visible].mean()
 
 
-def pretrain(request: PretrainRequest, progress: Progress) -> Path:
+def pretrain(
+    request: PretrainRequest, progress: Progress, recipe: PretrainRecipe | None = None
+) -> Path:
     """Pretrain a micro backbone; writes `<output>.safetensors` and `<output>.json`.
+
+    Args:
+        request: Suite, seed and output.
+        progress: Told about every step.
+        recipe: Another recipe than the default one, for ablations.
 
     Returns:
         The weights file. The JSON beside it holds seed, recipe, loss log and sha256.
     """
     suite = load_suite(request.suite).suite
-    recipe = PretrainRecipe()
+    recipe = recipe or PretrainRecipe()
     if request.steps is not None:
         recipe = replace(recipe, steps=request.steps)
     if request.threads:
@@ -152,7 +161,9 @@ def pretrain(request: PretrainRequest, progress: Progress) -> Path:
     return path
 
 
-def _train(suite: Suite, recipe: PretrainRecipe, progress: Progress) -> tuple[nn.Module, list[Any]]:
+def _train(
+    suite: Suite, recipe: PretrainRecipe, progress: Progress
+) -> tuple[nn.Module, dict[str, float]]:
     config = DataConfig(suite.image_size)
     progress.start("draw unlabelled images", 1)
     drawn = pretraining_images(suite.generation.seed, generation_params(suite), recipe.images)
@@ -162,7 +173,7 @@ def _train(suite: Suite, recipe: PretrainRecipe, progress: Progress) -> tuple[nn
     optimizer = torch.optim.AdamW(
         parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, betas=(0.9, 0.95)
     )
-    log: list[Any] = []
+    log: dict[str, float] = {}
     recent: list[float] = []
     progress.start("pretrain", recipe.steps)
     for step in range(recipe.steps):
@@ -177,7 +188,7 @@ def _train(suite: Suite, recipe: PretrainRecipe, progress: Progress) -> tuple[nn
         recent.append(float(loss.detach()))
         progress.advance(note=f"loss {recent[-1]:.3f}")
         if len(recent) == _LOG_EVERY or step + 1 == recipe.steps:
-            log.append([step + 1, round(sum(recent) / len(recent), 4)])
+            log[str(step + 1)] = round(sum(recent) / len(recent), 4)
             recent.clear()
     return model.vit, log
 
@@ -187,8 +198,9 @@ def _model(images: Tensor, recipe: PretrainRecipe) -> MaskedFeatures:
     if not recipe.positions:
         vit.pos_embed.data.zero_()
         vit.pos_embed.requires_grad_(False)
-    found = patch_descriptors(images[:500], int(vit.patch_embed.patch_size[0])).flatten(0, 1)
-    return MaskedFeatures(vit, recipe.masked, torch.stack([found.mean(0), found.std(0)]))
+    patch = int(vit.patch_embed.patch_size[0])
+    found = TARGETS[recipe.target](images[:500], patch).flatten(0, 1)
+    return MaskedFeatures(vit, recipe, torch.stack([found.mean(0), found.std(0)]))
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ifambench
-from ifambench.errors import CheckFailed, RunInterrupted
-from ifambench.records.store import load_run, read_record
+from ifambench.errors import RunInterrupted
+from ifambench.records.store import load_run
 from tests.compare_support import outcomes, store
 from tests.compare_support import run as synthetic_run
 
@@ -69,13 +69,6 @@ def train(request, progress):
     progress.start("train", 1)
     progress.advance()
     return request.output / "weights.safetensors"
-
-
-def rescore(folder, check):
-    asked.append((folder, check))
-    if check and os.environ.get("FAKE_MODE") == "differs":
-        raise CheckFailed("1 metric differs", where=f"{folder}: accuracy")
-    return read_record(folder)
 
 
 def _sleep(request):

@@ -191,6 +191,11 @@ def test_validate_finds(change, text, cli, suite_file):
     assert any(text in line for line in found), found
 
 
+def test_the_embedded_suite_keeps_its_promises(cli):
+    shown = cli("validate", "waterdigits")
+    assert (shown.code, shown.out) == (0, "waterdigits: no findings\n")
+
+
 def test_validate_of_an_unknown_suite_is_2(cli):
     assert cli("validate", "waterdigitz").code == 2
     assert cli("validate", "missing/suite.toml").code == 2

@@ -60,7 +60,9 @@ def test_orthogonality_is_between_parts():
 
 
 def test_equivariance_of_equal_and_of_disjoint_maps(background_with_object):
-    assert losses.equivariance(background_with_object, background_with_object) == pytest.approx(0, abs=1e-6)
+    assert losses.equivariance(background_with_object, background_with_object) == pytest.approx(
+        0, abs=1e-6
+    )
     swapped = background_with_object[:, [1, 0, 2]]
     assert losses.equivariance(background_with_object, swapped) == pytest.approx(1)
 

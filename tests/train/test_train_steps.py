@@ -40,7 +40,9 @@ def test_erm_is_the_mean_cross_entropy(vit, batch):
 def test_groupdro_weights_grow_with_the_loss_of_the_group(vit, batch):
     step = GroupDroStep(vit, Recipe(jitter=0.0, group_step=0.7), 4).train()
     per_image = F.cross_entropy(vit.logits(batch.images), batch.y, reduction="none")
-    means = torch.stack([per_image[:2].mean(), per_image[2], torch.tensor(0.0), per_image[3:].mean()])
+    means = torch.stack(
+        [per_image[:2].mean(), per_image[2], torch.tensor(0.0), per_image[3:].mean()]
+    )
     weights = (0.7 * means).exp()
     weights = weights / weights.sum()
     total = step(batch)["total"]

@@ -1,7 +1,8 @@
-"""Histograms of oriented gradients per patch: what pretraining predicts of hidden patches.
+"""What pretraining predicts of hidden patches: gradient histograms, or plain pixels.
 
-A simplified form of the descriptor of Dalal and Triggs (2005), as in MaskFeat (Wei et al. 2022,
-arXiv 2112.09133): gradient energy per orientation, on a log scale, and the mean colour.
+`gradient_histograms` is a simplified form of the descriptor of Dalal and Triggs (2005), as in
+MaskFeat (Wei et al. 2022, arXiv 2112.09133): gradient energy per orientation, on a log scale, and
+the mean colour.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 _FLOOR = 1e-3  # added to the energy before the logarithm
 
 
-def patch_descriptors(images: Tensor, patch: int, orientations: int = 6) -> Tensor:
+def gradient_histograms(images: Tensor, patch: int, orientations: int = 6) -> Tensor:
     """Mean colour and log gradient energy per orientation of every patch.
 
     Args:
@@ -36,6 +37,14 @@ def patch_descriptors(images: Tensor, patch: int, orientations: int = 6) -> Tens
     energy = F.avg_pool2d(torch.cat(energies, dim=1), patch)
     colour = F.avg_pool2d(images, patch)
     return torch.cat([colour, (energy + _FLOOR).log()], dim=1).flatten(2).transpose(1, 2)
+
+
+def pixels(images: Tensor, patch: int) -> Tensor:
+    """The pixels of every patch, (B, N, 3 patch^2): the target of He et al. (arXiv 2111.06377)."""
+    return F.unfold(images, patch, stride=patch).transpose(1, 2)
+
+
+TARGETS = {"gradients": gradient_histograms, "pixels": pixels}
 
 
 def _gradient(grey: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,194 @@
+"""The whole flow on a tiny suite: same numbers twice, after every kind of kill, from the tables."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ifambench import pipeline
+from ifambench.errors import CheckFailed, EnvironmentProblem, RunInterrupted, UsageError
+from ifambench.pipeline import RunRequest, run, train
+from ifambench.progress import Progress
+from ifambench.records.lock import run_lock
+from ifambench.records.store import load_gallery, load_run, read_record
+from ifambench.rescore import rescore
+from ifambench.train.pretrain import PretrainRequest, pretrain
+from tests.tiny import write_tiny_suite
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Suite file and backbone."""
+    folder = tmp_path_factory.mktemp("inputs")
+    suite = str(write_tiny_suite(folder))
+    backbone = pretrain(PretrainRequest(suite, folder / "backbone", steps=2), Progress())
+    return {"suite": suite, "pretrained": backbone}
+
+
+def request(inputs, output, model="ifam-vit-micro", **changes):
+    return RunRequest(**(inputs | {"model": model, "output": output, "threads": 1} | changes))
+
+
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory):
+    """An unbroken run."""
+    return run(request(inputs, tmp_path_factory.mktemp("whole")), Progress())
+
+
+class StopsAt(Progress):
+    """Interrupts in a phase, after some steps of it."""
+
+    def __init__(self, phase, steps):
+        self.phase, self.left, self.messages = phase, steps, []
+        self.here = False
+
+    def start(self, phase, total):
+        self.here = phase == self.phase
+
+    def advance(self, steps=1, note=""):
+        self.left -= steps if self.here else 0
+        if self.here and self.left <= 0:
+            raise KeyboardInterrupt
+
+    def message(self, text):
+        self.messages.append(text)
+
+
+def metrics(record):
+    return [m.model_dump() for m in record.metrics]
+
+
+def test_a_run_leaves_everything_that_is_promised(whole):
+    names = {path.name for path in whole.folder.iterdir()}
+    assert names == {
+        *("run.json", "predictions.csv.gz", "explanations.csv.gz", "curves.csv", "training.csv"),
+        *("gallery.npz", "weights.safetensors", "report.md", "report.html"),
+    }
+    assert whole.folder.parts[-4:] == ("tinydigits@1", "ifam-vit-micro", "standard", "seed0")
+    record = whole.record
+    assert record.status == "complete"
+    assert record.labels == ["zero", "one"]
+    assert record.model.weights.sha256
+    assert record.train_shares == [0.45, 0.05, 0.05, 0.45]
+    assert {phase.name for phase in record.phases} == {"data", "train", "predict", "explain"}
+    assert len(whole.predictions) == 3 * 24
+    assert set(whole.explanations["explainer"]) == {"ifam-mask", "ifam-soft", "grad-cam", "random"}
+
+
+def test_every_metric_has_a_value_or_a_reason(whole):
+    for metric in whole.record.metrics:
+        assert metric.value is not None or metric.reason
+        assert metric.value is None or np.isfinite(metric.value)
+
+
+def test_the_gallery_has_images_of_every_group(whole):
+    gallery = load_gallery(whole.folder)
+    assert set(gallery["group"]) == set(whole.record.groups)
+    assert gallery["images"].shape[1:] == (64, 64, 3)
+    assert gallery["map:ifam-mask"].shape[1:] == (8, 8)
+
+
+def test_the_same_seed_gives_the_same_record(inputs, whole, tmp_path):
+    again = run(request(inputs, tmp_path), Progress())
+    assert metrics(again.record) == metrics(whole.record)
+    pd.testing.assert_frame_equal(again.predictions, whole.predictions)
+    pd.testing.assert_frame_equal(again.explanations, whole.explanations)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_the_batch_size_changes_no_prediction(inputs, whole, tmp_path, batch_size):
+    other = run(request(inputs, tmp_path, batch_size=batch_size), Progress())
+    assert (other.predictions["y_pred"] == whole.predictions["y_pred"]).all()
+    for name in ("prob_true", "prob_pred"):
+        np.testing.assert_allclose(other.predictions[name], whole.predictions[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("phase", "steps"), [("data", 3), ("train", 1), ("train", 6), ("predict", 1), ("explain", 17)]
+)
+def test_an_interrupted_run_ends_with_the_same_numbers(inputs, whole, tmp_path, phase, steps):
+    with pytest.raises(RunInterrupted) as caught:
+        run(request(inputs, tmp_path), StopsAt(phase, steps))
+    assert "ifambench run" in str(caught.value)
+    folder = next(tmp_path.rglob("run.json")).parent
+    assert read_record(folder).status == "interrupted"
+    resumed = run(request(inputs, tmp_path), Progress())
+    assert resumed.record.status == "complete"
+    assert metrics(resumed.record) == metrics(whole.record)
+    assert not (folder / "work").exists()
+
+
+def test_a_complete_run_is_reused(inputs, whole, monkeypatch):
+    monkeypatch.setattr(pipeline, "_work", lambda *_: pytest.fail("run again"))
+    output = whole.folder.parents[3]
+    assert metrics(run(request(inputs, output), Progress()).record) == metrics(whole.record)
+
+
+def test_another_request_for_the_same_folder_is_refused(inputs, whole):
+    with pytest.raises(UsageError, match="another explain"):
+        run(request(inputs, whole.folder.parents[3], steps=2), Progress())
+
+
+def test_fresh_replaces_it(inputs, tmp_path):
+    first = run(request(inputs, tmp_path, "vit-micro"), Progress())
+    changed = run(request(inputs, tmp_path, "vit-micro", steps=2, fresh=True), Progress())
+    assert changed.folder == first.folder
+    assert changed.record.protocol.explain["steps"] == 2
+
+
+def test_a_second_process_on_the_folder_is_turned_away(inputs, tmp_path):
+    plan = pipeline.make_plan(request(inputs, tmp_path))
+    with run_lock(plan.folder), pytest.raises(EnvironmentProblem, match="being worked on"):
+        run(request(inputs, tmp_path), Progress())
+
+
+def test_rescoring_finds_a_single_changed_prediction(inputs, tmp_path):
+    done = run(request(inputs, tmp_path, "vit-micro"), Progress())
+    rescore(done.folder, check=True)
+    path = done.folder / "predictions.csv.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    column = lines[0].split(",").index("y_pred")
+    cells = lines[1].split(",")
+    cells[column] = str(1 - int(cells[column]))
+    lines[1] = ",".join(cells)
+    path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
+    with pytest.raises((CheckFailed, EnvironmentProblem)) as caught:
+        rescore(done.folder, check=True)
+    assert "predictions" in str(caught.value) or "accuracy" in str(caught.value)
+
+
+def test_rescoring_finds_a_changed_metric_and_repairs_it(whole, tmp_path):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(whole.folder, folder)
+    content = json.loads((folder / "run.json").read_text())
+    content["metrics"][0]["value"] = 0.123
+    (folder / "run.json").write_text(json.dumps(content))
+    with pytest.raises(CheckFailed, match=content["metrics"][0]["metric"]):
+        rescore(folder, check=True)
+    rescore(folder, check=False)
+    assert metrics(load_run(folder).record) == metrics(whole.record)
+
+
+@pytest.mark.parametrize("model", ["oracle-vit-micro", "vit-micro+groupdro", "vit-micro+dfr"])
+def test_every_model_and_method_runs(inputs, tmp_path, model):
+    done = run(request(inputs, tmp_path, model, images=4, steps=2), Progress())
+    assert done.record.model.name == model
+    assert done.record.model.labels_needed != "none"
+
+
+def test_training_alone_leaves_weights_that_a_run_reuses(inputs, tmp_path):
+    path = train(request(inputs, tmp_path, "vit-micro"), Progress())
+    progress = StopsAt("nothing", 1)
+    run(request(inputs, tmp_path, "vit-micro"), progress)
+    assert any("weights reused" in text for text in progress.messages)
+    assert path.is_file()
+
+
+def test_the_stored_command_is_a_whole_command_line(whole):
+    words = whole.record.command.split()
+    assert words[:2] == ["ifambench", "run"]
+    assert "--pretrained" in words
