@@ -1,7 +1,7 @@
 """Does the procedure work for nearly every seed? Pretraining seeds x training seeds, in one table.
 
     python benchmarks/pretraining_seeds.py pretrain --seed 1 --output runs/backbones/1
-    python benchmarks/pretraining_seeds.py measure runs/backbones/*.safetensors --seeds 5 \
+    python benchmarks/pretraining_seeds.py measure runs/backbones/*.safetensors --seeds 5 --first-seed 10 \
         --model ifam-vit-micro --model vit-micro --model oracle-vit-micro --csv FILE
     python benchmarks/pretraining_seeds.py table FILE
 
@@ -51,6 +51,7 @@ def main() -> None:
     two.add_argument("--suite", default="waterdigits")
     two.add_argument("--model", action="append", required=True)
     two.add_argument("--seeds", type=int, default=5)
+    two.add_argument("--first-seed", type=int, default=0)
     two.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     two.add_argument("--csv", type=Path, required=True)
     two.set_defaults(do=_measure)
@@ -72,7 +73,7 @@ def _measure(asked: argparse.Namespace) -> None:
     data = load_data(load_suite(asked.suite).suite)
     for path in asked.backbones:
         for model in asked.model:
-            for seed in range(asked.seeds):
+            for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
                 key = [asked.suite, path.stem, model, " ".join(asked.set), seed]
                 if not _known(asked.csv, key):
                     row = dict(zip(KEY, key, strict=True)) | _one(
