@@ -15,8 +15,8 @@ FOLDER = $(OUTPUT)/$(SUITE)@1/$(1)/standard/seed0
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
-	$(RUN) --model vit-micro --explainer grad-cam --explainer attention-rollout
-	$(RUN) --model ifam-vit-micro
+	$(RUN) --fresh --model vit-micro --explainer grad-cam --explainer attention-rollout
+	$(RUN) --fresh --model ifam-vit-micro
 	$(BIN)/ifambench compare $(call FOLDER,vit-micro) $(call FOLDER,ifam-vit-micro)
 	@echo "report: $(call FOLDER,ifam-vit-micro)/report.html"
 

@@ -1,8 +1,8 @@
 """Does the procedure work for nearly every seed? Pretraining seeds x training seeds, in one table.
 
     python benchmarks/pretraining_seeds.py pretrain --seed 1 --output runs/backbones/1
-    python benchmarks/pretraining_seeds.py measure runs/backbones/*.safetensors --seeds 5 --first-seed 10 \
-        --model ifam-vit-micro --model vit-micro --model oracle-vit-micro --csv FILE
+    python benchmarks/pretraining_seeds.py measure runs/backbones/*.safetensors --csv FILE \
+        --seeds 5 --first-seed 10 --model ifam-vit-micro --model vit-micro --model oracle-vit-micro
     python benchmarks/pretraining_seeds.py table FILE
 
 `pretrain` takes `--target pixels`, `--positions` and `measure` takes `--set prototype_init=random`,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LabelsNeeded = Literal["none", "val", "train", "train+val", "masks"]
 
 
-def started_record(plan: RunPlan, device: torch.device) -> RunRecord:
+def started_record(plan: RunPlan) -> RunRecord:
     """The record of a run that has just begun: what is asked for, nothing measured yet."""
     suite, asked = plan.file.suite, plan.protocol
     return RunRecord(
@@ -59,7 +59,10 @@ def started_record(plan: RunPlan, device: torch.device) -> RunRecord:
         groups=list(suite.groups.names),
         train_shares=None,
         minority=list(suite.groups.minority),
-        environment=collect_environment(_device_name(device), "float32", torch.get_num_threads()),
+        environment=collect_environment(
+            _device_name(plan.device), "float32", torch.get_num_threads()
+        ),
+        warnings=list(plan.warnings),
         started_at=utc_now(),
     )
 
@@ -78,7 +81,7 @@ def finished_record(
         "status": "complete",
         "suite": suite,
         "model": _model(plan, fitted.model, fitted.sha256),
-        "train_shares": list(data.train_shares(plan.protocol.train_split or "train")),
+        "train_shares": list(data.train_shares(plan.protocol.train_split)),
         "tables": tables,
         "phases": phases,
         "peak_memory_bytes": peak_memory_bytes(),

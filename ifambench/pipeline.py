@@ -13,16 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from ifambench.assemble import finished_record, started_record
 from ifambench.data.load import load_data
 from ifambench.data.manifest import SuiteData
 from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
-from ifambench.explain.base import default_explainers
 from ifambench.explain.measure import ExplainResult, ExplainSettings, choose_images, explain_rows
 from ifambench.gallery import gallery_of
 from ifambench.metrics.base import Tables
+from ifambench.models.weights import sha256_of
 from ifambench.plan import RunPlan, RunRequest, make_plan
 from ifambench.predict.journal import Journal
 from ifambench.predict.loop import predict
@@ -45,6 +44,11 @@ from ifambench.train.fit import FitPlan, Fitted, fit
 
 __all__ = ["RunRequest", "make_plan", "run", "train"]
 
+_RUN_FILES = (
+    *("run.json", "predictions.csv.gz", "explanations.csv.gz", "curves.csv", "training.csv"),
+    *("weights.safetensors", "gallery.npz", "report.md", "report.html"),
+)
+
 
 def run(request: RunRequest, progress: Progress) -> LoadedRun:
     """Do everything that is asked, or reuse what is there.
@@ -60,42 +64,47 @@ def run(request: RunRequest, progress: Progress) -> LoadedRun:
             _forget(plan.folder)
         if _is_done(plan):
             progress.message(f"complete already, reused: {plan.folder} (--fresh repeats it)")
-            if not (plan.folder / "report.html").is_file():
-                write_reports(plan.folder)
-            return load_run(plan.folder)
-        with _resumable(plan):
-            _work(plan, progress)
+        else:
+            with _resumable(plan, "run"):
+                _work(plan, progress)
+        _finish(plan.folder)
         return load_run(plan.folder)
 
 
 def train(request: RunRequest, progress: Progress) -> Path:
-    """Only the training part of `run`; returns the weights file."""
+    """Only the training part of `run`; returns the weights file.
+
+    Raises:
+        UsageError: As `run`; also when the folder holds a complete run without its weights.
+    """
     plan = make_plan(request)
+    path = plan.folder / "weights.safetensors"
     with run_lock(plan.folder):
         if request.fresh:
             _forget(plan.folder)
-        try:
-            data = load_data(plan.file.suite, request.size, progress=progress)
-            _fit(plan, data, progress)
-        except KeyboardInterrupt:
-            raise _interrupted(plan, "train") from None
-        finally:
-            progress.close()
-    return plan.folder / "weights.safetensors"
+        if not _is_done(plan):
+            with _resumable(plan, "train"):
+                data = load_data(plan.file.suite, request.size, progress=progress)
+                _fit(plan, data, progress)
+        elif not path.is_file():
+            raise UsageError(
+                "the run is complete, but its weights are not stored",
+                where=str(path),
+                next_step=plan.command("train", "--fresh"),
+            )
+    return path
 
 
 def _work(plan: RunPlan, progress: Progress) -> None:
     """All phases of a run."""
     folder, request = plan.folder, plan.request
-    device = _device(request)
-    record = started_record(plan, device)
+    record = started_record(plan)
     write_record(folder, record)
     clock = Clock(folder / "work" / "phases.json")
     with clock.phase("data"):
         data = load_data(plan.file.suite, request.size, progress=progress)
     with clock.phase("train"):
         fitted = _fit(plan, data, progress)
-    names = _explainers(plan, fitted)
     rows = _evaluated_rows(plan, data)
     key = digest([plan.key(), data.digest, fitted.sha256])
     with clock.phase("predict"):
@@ -105,32 +114,28 @@ def _work(plan: RunPlan, progress: Progress) -> None:
             data,
             rows,
             batch_size=request.batch_size,
-            device=device,
+            device=plan.device,
             journal=journal,
             progress=progress,
         )
     with clock.phase("explain"):
         journal = Journal(folder / "work" / "explanations.jsonl", key)
-        explained = _explain(plan, fitted, data, predictions, names, device, journal, progress)
-    epochs, images = len(fitted.table), len(data.rows(plan.protocol.train_split or "train"))
+        explained = _explain(plan, fitted, data, predictions, journal, progress)
+    trained = 0 if fitted.reused else len(fitted.table) * len(data.rows(plan.protocol.train_split))
     for name, count in (
-        ("train", epochs * images),
+        ("train", trained),
         ("predict", len(rows)),
         ("explain", explained.n_forwards),
     ):
         clock.count(name, count)
     _store(plan, record, fitted, data, predictions, explained, clock)
-    shutil.rmtree(folder / "work", ignore_errors=True)
 
 
 def _fit(plan: RunPlan, data: SuiteData, progress: Progress) -> Fitted:
-    seed = plan.request.seed
-    wanted = FitPlan(plan.choice, plan.recipe, plan.protocol, plan.backbone, seed)
-    return fit(wanted, data, plan.folder, _device(plan.request), progress)
-
-
-def _explainers(plan: RunPlan, fitted: Fitted) -> list[str]:
-    return list(plan.request.explainers) or default_explainers(fitted.model)
+    wanted = FitPlan(
+        plan.choice, plan.recipe, plan.protocol, plan.backbone, plan.request.seed, plan.compute
+    )
+    return fit(wanted, data, plan.folder, plan.device, progress)
 
 
 def _evaluated_rows(plan: RunPlan, data: SuiteData) -> pd.DataFrame:
@@ -143,8 +148,6 @@ def _explain(
     fitted: Fitted,
     data: SuiteData,
     predictions: pd.DataFrame,
-    names: list[str],
-    device: torch.device,
     journal: Journal,
     progress: Progress,
 ) -> ExplainResult:
@@ -157,10 +160,12 @@ def _explain(
         random_draws=asked.random_draws,
         seed=asked.seed,
         batch_size=plan.request.batch_size,
-        device=device,
+        device=plan.device,
         operator=asked.operator,
     )
-    return explain_rows(fitted.model, data, rows, predictions, names, settings, journal, progress)
+    return explain_rows(
+        fitted.model, data, rows, predictions, plan.explainers, settings, journal, progress
+    )
 
 
 def _store(
@@ -172,7 +177,7 @@ def _store(
     explained: ExplainResult,
     clock: Clock,
 ) -> None:
-    """Write tables, record and reports; the record turns `complete` last."""
+    """Write tables and record; the record turns `complete` last."""
     folder = plan.folder
     tables = {
         "predictions": write_table(folder / "predictions.csv.gz", predictions),
@@ -185,63 +190,63 @@ def _store(
     stored = Tables(predictions, explained.explanations)
     metrics = scored(stored, record)
     write_record(folder, record.model_copy(update={"metrics": metrics}))
-    write_reports(folder)
 
 
-def _device(request: RunRequest) -> torch.device:
-    if request.threads:
-        torch.set_num_threads(request.threads)
-    if request.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(request.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise EnvironmentProblem(
-            f'device "{request.device}" is not available', next_step="ifambench doctor"
-        )
-    return device
+def _finish(folder: Path) -> None:
+    """What comes after the record is complete: the reports, and the end of the work folder."""
+    if not (folder / "report.html").is_file():
+        write_reports(folder)
+    shutil.rmtree(folder / "work", ignore_errors=True)
 
 
 def _is_done(plan: RunPlan) -> bool:
-    """Whether the folder holds this very run, complete.
+    """Whether the folder holds this very run, complete and undamaged.
 
     Raises:
         UsageError: If it holds a complete run that differs; names what differs.
+        EnvironmentProblem: If a stored file is damaged.
     """
-    if not (plan.folder / "run.json").is_file():
+    folder = plan.folder
+    if not (folder / "run.json").is_file():
         return False
-    record = read_record(plan.folder)
-    if record.status != "complete":
-        return False
+    anew = plan.command("run", "--fresh")
+    try:
+        if read_record(folder).status != "complete":
+            return False
+        record = load_run(folder).record
+        weights = folder / "weights.safetensors"
+        if weights.is_file() and sha256_of(weights) != record.model.weights.sha256:
+            raise EnvironmentProblem("the weights are not those of the record", where=str(weights))
+    except EnvironmentProblem as error:
+        raise EnvironmentProblem(error.what, where=error.where, next_step=anew) from error
     key = plan.key()
     differing = [name for name in key if record.key.get(name) != key[name]]
     if not differing:
         return True
     raise UsageError(
         f"a complete run with another {' and '.join(differing)} is there",
-        where=str(plan.folder),
-        next_step=f"{plan.command()} --fresh (replaces it), or another --output",
+        where=str(folder),
+        next_step=f"{anew} (replaces it), or another --output",
     )
 
 
 def _forget(folder: Path) -> None:
     """Remove what a former run left, but not foreign files."""
     shutil.rmtree(folder / "work", ignore_errors=True)
-    for name in ("run.json", "weights.safetensors", "training.csv"):
+    for name in _RUN_FILES:
         (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _resumable(plan: RunPlan) -> Iterator[None]:
+def _resumable(plan: RunPlan, verb: str) -> Iterator[None]:
+    """Ctrl-C leaves a record that says `interrupted`, and the command that goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        record = read_record(plan.folder)
-        write_record(plan.folder, record.model_copy(update={"status": "interrupted"}))
-        raise _interrupted(plan, "run") from None
-
-
-def _interrupted(plan: RunPlan, verb: str) -> RunInterrupted:
-    return RunInterrupted(
-        f"interrupted; finished parts are kept in {plan.folder}",
-        next_step=plan.command().replace("ifambench run", f"ifambench {verb}", 1),
-    )
+        if (plan.folder / "run.json").is_file():
+            record = read_record(plan.folder)
+            if record.status == "started":
+                write_record(plan.folder, record.model_copy(update={"status": "interrupted"}))
+        raise RunInterrupted(
+            f"interrupted; finished parts are kept in {plan.folder}", next_step=plan.command(verb)
+        ) from None

@@ -7,7 +7,8 @@ Each plug-in file states what it offers in a module-level literal, for instance:
 The registry reads that literal from the source text (`ast`, no import), so adding one file adds
 an entry, and `ifambench list` never pays for torch. The module is imported when the entry is used.
 Third parties offer entries through the entry-point group `ifambench.<kind>s`; such an entry
-point names a module with the same literal. A broken plug-in is reported, it does not break others.
+point names a module with the same literal. A broken plug-in is reported (`problems`, shown by
+`list` and `doctor`) and left out; it does not break others.
 """
 
 from __future__ import annotations
@@ -66,18 +67,26 @@ class Registry:
     constant: str
 
     def entries(self) -> dict[str, Entry]:
-        """All entries by name, built-in first, sorted by name."""
+        """All entries by name, sorted; plug-ins that cannot be read are left out (`problems`)."""
+        return dict(sorted(self._found()[0].items()))
+
+    def problems(self) -> list[str]:
+        """One line per plug-in that was left out, with the reason."""
+        return self._found()[1]
+
+    def _found(self) -> tuple[dict[str, Entry], list[str]]:
         found = dict(_package_entries(self.package, self.constant))
+        problems = []
         for module in _plugin_modules(f"ifambench.{self.kind}s"):
-            for name, entry in _module_entries(module, self.constant).items():
-                if name in found:
-                    raise UsageError(
-                        f'{self.kind} "{name}" is defined twice',
-                        where=f"{found[name].module} and {entry.module}",
-                        next_step="uninstall one of the two plug-ins",
-                    )
-                found[name] = entry
-        return dict(sorted(found.items()))
+            try:
+                added = _module_entries(module, self.constant)
+            except (UsageError, ImportError, SyntaxError, ValueError, KeyError, OSError) as error:
+                problems.append(f"plug-in {module} left out: {str(error).splitlines()[0]}")
+                continue
+            taken = sorted(found.keys() & added.keys())
+            problems += [f"plug-in {module} left out: {name} is there already" for name in taken]
+            found |= {} if taken else added
+        return found, problems
 
     def names(self) -> list[str]:
         """All names, sorted."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from ifambench.errors import CheckFailed
+from ifambench.errors import CheckFailed, EnvironmentProblem, UsageError
 from ifambench.metrics.base import Tables
 from ifambench.metrics.score import context_of, score_tables
 from ifambench.records.schema import Metric, RunRecord
-from ifambench.records.store import load_run, write_record
+from ifambench.records.store import LoadedRun, load_run, read_record, write_record
 
 _TOLERANCE = 1e-9
 _SHOWN = 8
@@ -26,9 +26,10 @@ def rescore(folder: Path, check: bool) -> RunRecord:
         The record with the new metrics.
 
     Raises:
+        UsageError: If the run is not complete.
         CheckFailed: If `check` and a metric differs; names each.
     """
-    stored = load_run(folder)
+    stored = _complete_run(folder)
     metrics = scored(Tables(stored.predictions, stored.explanations), stored.record)
     differing = _differences(stored.record.metrics, metrics)
     if check and differing:
@@ -42,6 +43,23 @@ def rescore(folder: Path, check: bool) -> RunRecord:
     if not check:
         write_record(stored.folder, record)
     return record
+
+
+def _complete_run(folder: Path) -> LoadedRun:
+    try:
+        stored = load_run(folder)
+        record = stored.record
+    except EnvironmentProblem:
+        record = read_record(folder)  # an unfinished run has no tables yet
+        if record.status == "complete":
+            raise
+    if record.status != "complete":
+        raise UsageError(
+            f"the run is {record.status}, there is nothing to score yet",
+            where=str(folder),
+            next_step=record.command,
+        )
+    return stored
 
 
 def scored(tables: Tables, record: RunRecord) -> list[Metric]:

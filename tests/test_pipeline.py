@@ -1,18 +1,24 @@
 """The whole flow on a tiny suite: same numbers twice, after every kind of kill, from the tables."""
 
-import gzip
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ifambench import pipeline
-from ifambench.errors import CheckFailed, EnvironmentProblem, RunInterrupted, UsageError
-from ifambench.pipeline import RunRequest, run, train
+from ifambench.errors import (
+    CheckFailed,
+    EnvironmentProblem,
+    IfamBenchError,
+    RunInterrupted,
+    UsageError,
+)
+from ifambench.pipeline import RunRequest, make_plan, run, train
 from ifambench.progress import Progress
 from ifambench.records.lock import run_lock
-from ifambench.records.store import load_gallery, load_run, read_record
+from ifambench.records.store import load_gallery, load_run, read_record, write_record, write_table
 from ifambench.rescore import rescore
 from ifambench.train.pretrain import PretrainRequest, pretrain
 from tests.tiny import write_tiny_suite
@@ -131,9 +137,84 @@ def test_another_request_for_the_same_folder_is_refused(inputs, whole):
         run(request(inputs, whole.folder.parents[3], steps=2), Progress())
 
 
+def test_the_default_explainers_written_out_are_the_same_run(inputs, whole, monkeypatch):
+    monkeypatch.setattr(pipeline, "_work", lambda *_: pytest.fail("run again"))
+    names = ("grad-cam", "ifam-soft", "ifam-mask")
+    run(request(inputs, whole.folder.parents[3], explainers=names), Progress())
+
+
+def test_training_does_not_touch_a_complete_run(inputs, whole):
+    output = whole.folder.parents[3]
+    before = (whole.folder / "weights.safetensors").read_bytes()
+    assert train(request(inputs, output), Progress()) == whole.folder / "weights.safetensors"
+    with pytest.raises(UsageError, match="another size"):
+        train(request(inputs, output, size="240"), Progress())
+    assert (whole.folder / "weights.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"model": "vit-micro", "pretrained": None, "explainers": ("ifam-mask",)}, "selection"),
+        ({"model": "vit-micro"}, "--pretrained"),
+        ({"device": "cuda:7"}, "not available"),
+        ({"seed": 2**64}, "--seed"),
+        ({"images": 0}, "--images"),
+        ({"size": "250"}, "not a size"),
+    ],
+)
+def test_what_is_wrong_is_found_before_any_work(inputs, tmp_path, changes, named):
+    with pytest.raises(IfamBenchError, match=named):
+        run(request(inputs, tmp_path, **changes), Progress())
+    assert not list(tmp_path.rglob("weights*"))
+
+
+def test_a_damaged_backbone_is_found_before_any_work(inputs, tmp_path):
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(inputs["pretrained"].read_bytes()[:9000])
+    with pytest.raises(EnvironmentProblem, match="not a whole safetensors file"):
+        run(request(inputs, tmp_path, pretrained=cut), Progress())
+    assert not list(tmp_path.rglob("run.json"))
+
+
+@pytest.mark.parametrize("name", ["run.json", "predictions.csv.gz", "weights.safetensors"])
+def test_a_damaged_run_names_the_command_that_makes_it_anew(inputs, whole, tmp_path, name):
+    shutil.copytree(whole.folder.parents[3], tmp_path / "copy")
+    path = tmp_path / "copy" / whole.folder.relative_to(whole.folder.parents[3]) / name
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(EnvironmentProblem, match="--fresh"):
+        run(request(inputs, tmp_path / "copy"), Progress())
+
+
+def test_tables_of_an_older_run_are_not_scored_into_an_unfinished_one(inputs, tmp_path):
+    done = run(request(inputs, tmp_path, "oracle-vit-micro", pretrained=None), Progress())
+    with pytest.raises(RunInterrupted):
+        run(
+            request(inputs, tmp_path, "oracle-vit-micro", pretrained=None, fresh=True),
+            StopsAt("train", 1),
+        )
+    assert {path.name for path in done.folder.iterdir()} <= {"run.json", "work"}
+    with pytest.raises(UsageError, match="interrupted"):
+        rescore(done.folder, check=False)
+
+
+def test_a_backbone_of_another_draw_is_a_warning_in_the_record(inputs, tmp_path):
+    described = inputs["pretrained"].with_suffix(".json").read_text()
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(inputs["pretrained"].read_bytes())
+    other.with_suffix(".json").write_text(
+        described.replace('"generation_seed": 5', '"generation_seed": 6')
+    )
+    assert make_plan(request(inputs, tmp_path)).warnings == ()
+    warned = make_plan(request(inputs, tmp_path, pretrained=other)).warnings
+    assert "generation seed 6" in warned[0]
+
+
 def test_fresh_replaces_it(inputs, tmp_path):
-    first = run(request(inputs, tmp_path, "vit-micro"), Progress())
-    changed = run(request(inputs, tmp_path, "vit-micro", steps=2, fresh=True), Progress())
+    first = run(request(inputs, tmp_path, "vit-micro", pretrained=None), Progress())
+    changed = run(
+        request(inputs, tmp_path, "vit-micro", pretrained=None, steps=2, fresh=True), Progress()
+    )
     assert changed.folder == first.folder
     assert changed.record.protocol.explain["steps"] == 2
 
@@ -145,23 +226,21 @@ def test_a_second_process_on_the_folder_is_turned_away(inputs, tmp_path):
 
 
 def test_rescoring_finds_a_single_changed_prediction(inputs, tmp_path):
-    done = run(request(inputs, tmp_path, "vit-micro"), Progress())
+    done = run(request(inputs, tmp_path, "vit-micro", pretrained=None), Progress())
     rescore(done.folder, check=True)
-    path = done.folder / "predictions.csv.gz"
-    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-    column = lines[0].split(",").index("y_pred")
-    cells = lines[1].split(",")
-    cells[column] = str(1 - int(cells[column]))
-    lines[1] = ",".join(cells)
-    path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
-    with pytest.raises((CheckFailed, EnvironmentProblem)) as caught:
+    changed = done.predictions.copy()
+    changed.loc[0, "y_pred"] = 1 - changed.loc[0, "y_pred"]
+    table = write_table(done.folder / "predictions.csv.gz", changed)
+    with pytest.raises(EnvironmentProblem, match=r"predictions\.csv\.gz"):
         rescore(done.folder, check=True)
-    assert "predictions" in str(caught.value) or "accuracy" in str(caught.value)
+    # even with a record that vouches for the changed table, the metrics give it away
+    tables = done.record.tables | {"predictions": table}
+    write_record(done.folder, done.record.model_copy(update={"tables": tables}))
+    with pytest.raises(CheckFailed, match="accuracy"):
+        rescore(done.folder, check=True)
 
 
 def test_rescoring_finds_a_changed_metric_and_repairs_it(whole, tmp_path):
-    import shutil
-
     folder = tmp_path / "copy"
     shutil.copytree(whole.folder, folder)
     content = json.loads((folder / "run.json").read_text())
@@ -175,15 +254,15 @@ def test_rescoring_finds_a_changed_metric_and_repairs_it(whole, tmp_path):
 
 @pytest.mark.parametrize("model", ["oracle-vit-micro", "vit-micro+groupdro", "vit-micro+dfr"])
 def test_every_model_and_method_runs(inputs, tmp_path, model):
-    done = run(request(inputs, tmp_path, model, images=4, steps=2), Progress())
+    done = run(request(inputs, tmp_path, model, pretrained=None, images=4, steps=2), Progress())
     assert done.record.model.name == model
     assert done.record.model.labels_needed != "none"
 
 
 def test_training_alone_leaves_weights_that_a_run_reuses(inputs, tmp_path):
-    path = train(request(inputs, tmp_path, "vit-micro"), Progress())
+    path = train(request(inputs, tmp_path, "vit-micro", pretrained=None), Progress())
     progress = StopsAt("nothing", 1)
-    run(request(inputs, tmp_path, "vit-micro"), progress)
+    run(request(inputs, tmp_path, "vit-micro", pretrained=None), progress)
     assert any("weights reused" in text for text in progress.messages)
     assert path.is_file()
 

@@ -65,21 +65,36 @@ def test_an_empty_or_missing_package_has_no_entries(package):
     assert Registry("model", "ifambench.nothing_here", "MODELS").entries() == {}
 
 
-def test_a_plugin_offers_entries_and_a_clash_names_both_modules(package, monkeypatch, tmp_path):
+def test_a_plugin_offers_entries(package, monkeypatch, tmp_path):
     registry = package(a=PLUGIN)
-    (tmp_path / "outside.py").write_text('EXPLAINERS = {"one": {"build": "f"}}', encoding="utf-8")
+    (tmp_path / "outside.py").write_text('EXPLAINERS = {"new": {"build": "f"}}', encoding="utf-8")
     monkeypatch.setattr(registry_module, "_plugin_modules", lambda group: ("outside",))
-    with pytest.raises(UsageError) as caught:
-        registry.entries()
-    assert "outside" in str(caught.value.where)
-    assert ".a" in str(caught.value.where)
+    assert registry.entry("new").module == "outside"
+    assert registry.problems() == []
 
 
-def test_a_plugin_that_is_gone_is_named(package, monkeypatch):
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (None, "cannot be found"),
+        ('EXPLAINERS = {"one": {"build": "f"}}', "one is there already"),
+        ("EXPLAINERS = make()", "malformed"),
+        ("EXPLAINERS = {", "never closed"),
+        ('EXPLAINERS = {"new": {}}', "build"),
+    ],
+)
+def test_a_broken_plugin_is_reported_and_breaks_nothing(
+    package, monkeypatch, tmp_path, source, reason
+):
     registry = package(a=PLUGIN)
-    monkeypatch.setattr(registry_module, "_plugin_modules", lambda group: ("gone_module",))
-    with pytest.raises(UsageError, match="gone_module"):
-        registry.entries()
+    before = registry.entries()
+    if source is not None:
+        (tmp_path / "broken.py").write_text(source, encoding="utf-8")
+    monkeypatch.setattr(registry_module, "_plugin_modules", lambda group: ("broken",))
+    assert registry.entries() == before
+    assert len(registry.problems()) == 1
+    assert "broken" in registry.problems()[0]
+    assert reason in registry.problems()[0]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from ifambench.cli import options
-from ifambench.cli.catalogues import EXPLAINERS, METRICS
-from ifambench.cli.console import emit
+from ifambench.cli.catalogues import EXPLAINERS, METRICS, MODELS
+from ifambench.cli.console import emit, note
 from ifambench.cli.options import Format
 from ifambench.errors import IfamBenchError
 from ifambench.reports.section import ALWAYS, Column, Section
@@ -41,6 +41,8 @@ def command(
     kinds = [kind] if kind else [item for item in Kind if item is not Kind.runs]
     rows = {item: _rows(item, (output, results)) for item in kinds}
     data: Any = rows[kind] if kind else {item.value: rows[item] for item in kinds}
+    for registry in (MODELS, EXPLAINERS, METRICS):
+        note(*(f"warning: {problem}" for problem in registry.problems()))
     sections = [_section(item, rows[item]) for item in kinds if rows[item]]
     emit(format, data, sections, lines=[f"No {item}." for item in kinds if not rows[item]])
 

@@ -50,7 +50,8 @@ def _run_command(run: LoadedRun) -> str:
     others = [entry for entry in entries if entry.name != record.model.name.partition("+")[0]]
     order = sorted(others, key=lambda entry: entry.info.get("labels_needed", "none") != "none")
     model = order[0].name if order else "MODEL"
-    words = ["run", record.suite.id, "--model", model, "--seed", str(record.seed)]
+    suite = shlex.split(record.command)[2]  # as the user wrote it: a name or a path
+    words = ["run", suite, "--model", model, "--seed", str(record.seed)]
     return _shell(*words, "--output", str(output))
 
 

@@ -123,8 +123,7 @@ def stoppable() -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            next_step = "give the same command again; finished parts are kept"
-            raise RunInterrupted("interrupted", next_step=next_step) from None
+            raise RunInterrupted("interrupted", next_step="give the same command again") from None
 
 
 @contextmanager

@@ -44,10 +44,10 @@ def command(
         output,
         fresh,
     )
-    from ifambench import pipeline
-
     started = time.monotonic()
     with stoppable(), shown_progress(stderr()) as progress:
+        from ifambench import pipeline  # takes seconds, in which Ctrl-C must work too
+
         run = pipeline.run(request, progress)
     _show(run, format, time.monotonic() - started)
 

@@ -23,13 +23,11 @@ def command(
 
     Without --check the record and the reports get the new numbers.
     """
-    from ifambench.records.store import load_run
     from ifambench.reports.write import write_reports
     from ifambench.rescore import rescore
 
-    folder = load_run(run).folder
-    record = rescore(folder, check)
+    record = rescore(run, check)
     if not check:
-        write_reports(folder)
+        write_reports(run)
     emit_record(format, record)
     finish(record)

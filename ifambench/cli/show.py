@@ -114,7 +114,8 @@ def _show_entry(name: str, style: Format) -> None:
 def _emit_facts(style: Format, facts: dict[str, Any]) -> None:
     from ifambench.cli.suite_view import facts_section
 
-    emit(style, facts, [facts_section(facts.pop("name"), facts)])
+    rest = {key: value for key, value in facts.items() if key != "name"}
+    emit(style, facts, [facts_section(facts["name"], rest)])
 
 
 def _show_run(name: str, style: Format) -> None:

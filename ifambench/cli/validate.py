@@ -46,7 +46,7 @@ def _findings(name_or_path: str, progress: Progress) -> list[str]:
         if path.suffix == ".toml" and not path.is_file():
             raise
         return [_line(error)]
-    return [*_contradictions(suite), *_data_findings(suite, progress)]
+    return [*_contradictions(suite), *_recipe_findings(suite), *_data_findings(suite, progress)]
 
 
 def _contradictions(suite: Suite) -> list[str]:
@@ -73,13 +73,23 @@ def _protocol_findings(suite: Suite) -> list[str]:
     for name, protocol in suite.protocol.items():
         for key in ("train_split", "select_split", "eval_split"):
             split = getattr(protocol, key)
-            if split is not None and split not in suite.splits:
+            if split not in suite.splits:
                 found.append(f'protocol.{name}.{key} names no split: "{split}"')
         images = suite.splits.get(protocol.eval_split, 0)
         if protocol.explain.images > images:
             found.append(f"protocol.{name}.explain.images is larger than {images} images")
-        if "original" not in protocol.variants:
-            found.append(f'protocol.{name}.variants lacks "original"')
+    return found
+
+
+def _recipe_findings(suite: Suite) -> list[str]:
+    from ifambench.train.recipes import recipe_for
+
+    found = []
+    for family in suite.recipe:
+        try:
+            recipe_for(suite, family)
+        except UsageError as error:
+            found.append(_line(error))
     return found
 
 

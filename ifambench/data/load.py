@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from ifambench.data import waterdigits
 from ifambench.data.manifest import SuiteData, check_groups
@@ -19,39 +20,35 @@ from ifambench.progress import Progress
 from ifambench.suites.spec import Suite
 
 DEFAULT_SIZE = "default"
+_MIN_SIZE = 200
 
 
 @dataclass(frozen=True)
 class MemoryPixels:
-    """Images held in memory, addressed by variant and by position within the variant.
+    """Images held in memory; an id ends in the position of the image within its split.
 
     Attributes:
-        stacks: For each variant, (N, H, W, 3) uint8 in the order of `position`.
-        mask_stack: (N, H, W) bool.
-        position: Index into the stacks of each image id.
+        stacks: For each split and variant, (N, H, W, 3) uint8.
+        mask_stacks: For each split, (N, H, W) bool.
     """
 
-    stacks: Mapping[str, NDArray[np.uint8]]
-    mask_stack: NDArray[np.bool_]
-    position: Mapping[str, int]
+    stacks: Mapping[tuple[str, str], NDArray[np.uint8]]
+    mask_stacks: Mapping[str, NDArray[np.bool_]]
 
     def images(self, rows: pd.DataFrame) -> NDArray[np.uint8]:
         """The images of the manifest rows, (N, H, W, 3) RGB."""
-        side = self.mask_stack.shape[1:]
-        found = np.empty((len(rows), *side, 3), np.uint8)
-        variants = rows["variant"].to_numpy()
-        places = self._positions(rows)
-        for variant in set(variants):
-            chosen = variants == variant
-            found[chosen] = self.stacks[variant][places[chosen]]
-        return found
+        position = _positions(rows)
+        keys = list(zip(rows["split"], rows["variant"], strict=True))
+        return np.stack([self.stacks[key][p] for key, p in zip(keys, position, strict=True)])
 
     def masks(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         """The true foreground masks of the manifest rows, (N, H, W)."""
-        return self.mask_stack[self._positions(rows)]
+        pairs = zip(rows["split"], _positions(rows), strict=True)
+        return np.stack([self.mask_stacks[split][p] for split, p in pairs])
 
-    def _positions(self, rows: pd.DataFrame) -> NDArray[np.int64]:
-        return np.array([self.position[name] for name in rows["id"]], np.int64)
+
+def _positions(rows: pd.DataFrame) -> list[int]:
+    return [int(name.rpartition("-")[2]) for name in rows["id"]]
 
 
 def load_data(
@@ -98,39 +95,66 @@ def split_sizes(suite: Suite, size: str) -> dict[str, int]:
     """Images per split for a `--size`.
 
     Raises:
-        UsageError: If the size is not a whole number of at least 200 training images.
+        UsageError: If the size is not a number of at least 200 training images that divides into
+            the groups.
     """
     if size == DEFAULT_SIZE:
         return dict(suite.splits)
-    if not size.isdecimal() or int(size) < 200:
+    cells = len(suite.groups.names)
+    if not size.isdecimal() or int(size) < _MIN_SIZE or int(size) % cells:
         raise UsageError(
             f'"{size}" is not a size',
             where="--size",
-            choices=["default", "the number of training images, at least 200"],
+            choices=["default", f"training images: at least {_MIN_SIZE}, a multiple of {cells}"],
         )
     scale = int(size) / suite.splits["train"]
-    cells = len(suite.groups.names)
-    return {name: max(cells, round(n * scale / cells) * cells) for name, n in suite.splits.items()}
+    return {name: max(1, round(n * scale / cells)) * cells for name, n in suite.splits.items()}
 
 
 def generation_params(suite: Suite) -> waterdigits.WaterdigitsParams:
-    """The generator's parameters from `[generation.params]`.
+    """The generator's parameters from `[generation.params]`, checked.
 
     Raises:
-        UsageError: If a parameter is unknown.
+        UsageError: If a parameter is unknown, of the wrong type or out of range.
     """
-    given: dict[str, Any] = dict(suite.generation.params)
+    where = f"suites/{suite.id}/suite.toml: generation.params"
+    given = suite.generation.params
+    for names, kind in (
+        (given, waterdigits.WaterdigitsParams),
+        (given.get("texture", {}), TextureParams),
+    ):
+        known = [field.name for field in fields(kind)]
+        for name in names:
+            if name not in known:
+                raise UsageError(f'unknown parameter "{name}"', where=where, choices=known)
     try:
-        given["digits"] = tuple(tuple(group) for group in given["digits"])
-        given["diameter"] = tuple(given["diameter"])
-        given["texture"] = TextureParams(**given.get("texture", {}))
-        return waterdigits.WaterdigitsParams(**given)
-    except (TypeError, KeyError) as error:
-        raise UsageError(
-            f"invalid generator parameters: {error}",
-            where=f"suites/{suite.id}/suite.toml: generation.params",
-            choices=list(waterdigits.WaterdigitsParams.__dataclass_fields__),
-        ) from error
+        params = TypeAdapter(waterdigits.WaterdigitsParams).validate_python(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(first["msg"], where=f"{where}.{key}") from error
+    for key, problem in _problems(suite, params):
+        raise UsageError(problem, where=f"{where}.{key}")
+    return params
+
+
+def _problems(suite: Suite, params: waterdigits.WaterdigitsParams) -> Iterator[tuple[str, str]]:
+    """Parameters that contradict each other or the suite, with what is wrong."""
+    if len(params.digits) != len(suite.labels):
+        yield "digits", f"{len(params.digits)} classes of digits for {len(suite.labels)} labels"
+    if not all(group and set(group) <= set(range(10)) for group in params.digits):
+        yield "digits", "each class needs digits between 0 and 9"
+    if suite.attributes.keys() != {"place"} or suite.groups.by != ["y", "place"]:
+        yield "digits", "the generator has the one attribute place; groups.by must be y, place"
+    if not 0 <= params.correlation <= 1:
+        yield "correlation", "must be between 0 and 1"
+    if params.side != suite.image_size or params.side % 8:
+        yield "side", f"must be image_size ({suite.image_size}) and divisible by 8"
+    low, high = params.diameter
+    if not 0 < low <= high <= 0.75 * params.side:
+        yield "diameter", f"must be two rising numbers up to {0.75 * params.side:g}"
+    if params.textures_per_place < 1:
+        yield "textures_per_place", "must be positive"
 
 
 _Part = tuple[pd.DataFrame, dict[str, NDArray[np.uint8]], NDArray[np.bool_], str]
@@ -145,7 +169,8 @@ def _generate_split(
 ) -> _Part:
     """Manifest rows, images per variant and masks of one split."""
     side = params.side
-    variants = waterdigits.VARIANTS if split == "test" else waterdigits.VARIANTS[:1]
+    evaluated = {protocol.eval_split for protocol in suite.protocol.values()}
+    variants = waterdigits.VARIANTS if split in evaluated else waterdigits.VARIANTS[:1]
     stacks = {name: np.empty((n, side, side, 3), np.uint8) for name in variants}
     masks = np.empty((n, side, side), np.bool_)
     rows = []
@@ -185,29 +210,13 @@ def _row(
 
 
 def _merge(parts: Iterable[_Part]) -> MemoryPixels:
-    """One pixel store for all splits; a variant that a split lacks has no rows in the manifest."""
-    parts = list(parts)
-    names = [split for _, _, _, split in parts]
-    masks = np.concatenate([masks for _, _, masks, _ in parts])
-    offsets = dict(zip(names, np.cumsum([0, *(len(p[2]) for p in parts)]), strict=False))
-    position = {
-        name: int(name.rpartition("-")[2]) + int(offsets[split])
-        for rows, _, _, split in parts
-        for name in rows["id"].unique()
-    }
-    return MemoryPixels(_join_variants(parts), masks, position)
-
-
-def _join_variants(parts: list[_Part]) -> dict[str, NDArray[np.uint8]]:
-    side = parts[0][2].shape[1:]
-    joined = {}
-    for variant in sorted({name for _, stacks, _, _ in parts for name in stacks}):
-        pieces = [
-            stacks.get(variant, np.zeros((len(masks), *side, 3), np.uint8))
-            for _, stacks, masks, _ in parts
-        ]
-        joined[variant] = np.concatenate(pieces)
-    return joined
+    """One pixel store for all splits."""
+    stacks: dict[tuple[str, str], NDArray[np.uint8]] = {}
+    masks: dict[str, NDArray[np.bool_]] = {}
+    for _, images, foreground, split in parts:
+        stacks |= {(split, variant): stack for variant, stack in images.items()}
+        masks[split] = foreground
+    return MemoryPixels(stacks, masks)
 
 
 def _fingerprint(
@@ -226,9 +235,10 @@ def _check_fingerprints(suite: Suite, found: Mapping[str, str]) -> None:
         if promised is not None and promised != value:
             raise EnvironmentProblem(
                 f'the generated split "{split}" is not the published one '
-                f"(sha256 {value[:12]} instead of {promised[:12]})",
-                where=f"suites/{suite.id}/suite.toml: generation.fingerprint",
-                next_step="pip install --upgrade numpy scikit-learn; then report it",
+                f"(sha256 {value} instead of {promised})",
+                where=f"suites/{suite.id}/suite.toml: generation.fingerprint.{split}",
+                next_step="if you changed the suite, give it its own id and this fingerprint; "
+                "else report it with the versions that ifambench doctor shows",
             )
 
 

@@ -114,6 +114,14 @@ class Classifier(nn.Module):
         """The model's own selection of patches."""
         raise self.lacks("selection")
 
+    def backbones(self, init: str) -> list[Any]:
+        """The timm ViTs that start from a pretrained backbone.
+
+        Args:
+            init: The recipe's start of the classifier, `pretrained` or `scratch`.
+        """
+        return []
+
     def lacks(self, capability: str) -> UsageError:
         """The error for an ability this model does not have."""
         return UsageError(

@@ -10,8 +10,9 @@ Deviations from the published code, on purpose:
 - the frozen backbone of stage 1 is run without gradients, since nothing in it is trained.
 
 With the mask fixed, a change of any unselected pixel changes the logits by exactly 0. The mask
-itself is chosen from the full image, so it can carry information about the background: that is
-measured by the benchmark, not assumed away.
+itself is chosen from the full image, so it can carry information about the background. The flip
+rates under background swaps contain that effect; they do not separate it from selected patches
+that show background.
 """
 
 from __future__ import annotations
@@ -178,6 +179,11 @@ class Ifam(Classifier):
         scores = self.stage_1.scores(self.stage_1.tokens(images))
         maps = scores.softmax(dim=1)
         return Selection(foreground_mask(maps), 1 - maps[:, -1], maps)
+
+    def backbones(self, init: str) -> list[Any]:
+        """Stage 1 always, stage 2 when the recipe asks for it."""
+        stage_2 = [self.stage_2.vit] if init == "pretrained" else []
+        return [self.stage_1.vit, *stage_2]
 
     def noisy_mask(self, scores: Tensor) -> Tensor:
         """The mask of a training step, (B, h, w) bool: fresh Gumbel noise, parts dropped."""

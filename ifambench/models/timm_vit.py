@@ -76,6 +76,10 @@ class TimmVit(Classifier):
         """Class logits from all patches, (B, C)."""
         return self._classify(self._tokens(images, None))
 
+    def backbones(self, init: str) -> list[Any]:
+        """The one network, when the recipe asks for it."""
+        return [self.vit] if init == "pretrained" else []
+
     def features(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """The input of the linear head, (B, D)."""
         kept = self._tokens(images, masks)

@@ -23,6 +23,8 @@ class Backbone(NamedTuple):
     name: str
     path: Path
     sha256: str
+    generation_seed: int | None
+    """Seed of the generated suite it was pretrained on, where its description says so."""
 
 
 def save_weights(path: Path, module: nn.Module, made_by: dict[str, str]) -> str:
@@ -82,7 +84,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise EnvironmentProblem(
             f"not a whole safetensors file: {error}",
             where=str(path),
-            next_step="fetch or train the weights again (run with --fresh)",
+            next_step="make the file again: ifambench pretrain, or ifambench train --fresh",
         ) from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
@@ -106,7 +108,7 @@ def find_backbone(name_or_path: str) -> Backbone:
             choices=[*shipped, "a path to a .safetensors file"],
             next_step="ifambench pretrain SUITE --output PATH",
         )
-    return Backbone(path.stem, path, sha256_of(path))
+    return Backbone(path.stem, path, sha256_of(path), _generation_seed(path))
 
 
 def load_backbone(backbone: Backbone, vit: Any) -> None:
@@ -119,6 +121,14 @@ def load_backbone(backbone: Backbone, vit: Any) -> None:
     expected = {k: v for k, v in vit.state_dict().items() if not k.startswith("head.")}
     _check_fit(backbone.path, tensors, expected)
     vit.load_state_dict(tensors, strict=False)
+
+
+def _generation_seed(path: Path) -> int | None:
+    try:
+        described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return int(described["generation_seed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def shipped_backbones() -> dict[str, dict[str, Any]]:

@@ -65,18 +65,30 @@ def _paths() -> dict[str, Path]:
     folders = [_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT]
     if os.environ.get("IFAMBENCH_SUITES"):
         folders.append(Path(os.environ["IFAMBENCH_SUITES"]))
-    return {
-        path.parent.name: path for folder in folders for path in sorted(folder.glob("*/suite.toml"))
-    }
+    found: dict[str, Path] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*/suite.toml"))):
+        name = path.parent.name
+        if name in found:
+            raise UsageError(
+                f'suite "{name}" is there twice',
+                where=f"{found[name]} and {path}",
+                next_step="rename the folder of your suite",
+            )
+        found[name] = path
+    return found
 
 
 @cache
 def _read(path: Path) -> SuiteFile:
-    data = path.read_bytes()
     try:
+        data = path.read_bytes()
         suite = Suite.model_validate(tomllib.loads(data.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"not a TOML file: {error}", where=str(path)) from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the suite file: {error.strerror or error}", where=str(path)
+        ) from error
     except ValidationError as error:
         raise UsageError(
             f"{error.error_count()} invalid entries in the suite file",

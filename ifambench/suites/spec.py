@@ -7,14 +7,16 @@ training recipes. Unknown keys are errors. No suite file can name code to run.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ifambench.errors import unknown_name
 
 Variant = Literal["original", "mixed_same", "mixed_rand", "only_fg", "only_bg", "no_fg"]
-Selection = Literal["none", "last", "val_accuracy", "val_wga", "test_oracle"]
+Split = Annotated[str, Field(pattern=r"^(train|val|test)$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+"""A name that is safe as part of a path."""
 
 
 class _Closed(BaseModel):
@@ -25,9 +27,9 @@ class Generation(_Closed):
     """A suite that is drawn from a seed instead of downloaded."""
 
     generator: Literal["waterdigits"]
-    seed: int
+    seed: int = Field(ge=0)
     params: dict[str, Any] = Field(default_factory=dict)
-    fingerprint: dict[str, str] = Field(default_factory=dict)
+    fingerprint: dict[Split, str] = Field(default_factory=dict)
     """sha256 of ids, labels, attributes, masks and pixels per split, at the default size."""
 
 
@@ -62,22 +64,29 @@ class Explain(_Closed):
     operator: Literal["mean"] = "mean"
     """What replaces a removed patch: `mean` is 0 after normalisation."""
     target: Literal["predicted"] = "predicted"
-    random_draws: int = 5
-    seed: int = 0
+    random_draws: int = Field(default=5, gt=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class Protocol(_Closed):
     """How a model is trained, selected and evaluated on the suite."""
 
-    train_split: str | None = "train"
-    select_split: str | None = "val"
-    eval_split: str = "test"
-    selection: Selection
-    primary: str = "worst_group_accuracy"
+    train_split: Split = "train"
+    select_split: Split = "val"
+    eval_split: Split = "test"
+    selection: Literal["last"]
+    """Which epoch is evaluated; only the last one is implemented."""
+    primary: Literal["worst_group_accuracy"] = "worst_group_accuracy"
     variants: list[Variant]
     explain: Explain
-    ranked: bool = True
-    seeds_min: int = 1
+
+    @model_validator(mode="after")
+    def _no_test_selection(self) -> Self:
+        if self.eval_split in (self.train_split, self.select_split):
+            raise ValueError("eval_split must not be used for training or selection")
+        if "original" not in self.variants:
+            raise ValueError("variants must contain 'original'")
+        return self
 
 
 class Reference(_Closed):
@@ -95,21 +104,21 @@ class Suite(_Closed):
     """A suite file; the sections are described at their classes."""
 
     schema_: Literal[1] = Field(alias="schema")
-    id: str
+    id: Name
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     title: str
     summary: str
     kind: Literal["group_shift", "bg_swap"]
     licence: str
     default_protocol: str = "standard"
-    image_size: int
-    labels: list[str]
+    image_size: int = Field(gt=0)
+    labels: list[str] = Field(min_length=2)
     attributes: dict[str, Attribute]
     groups: Groups
     generation: Generation
-    splits: dict[str, int]
-    expected: dict[str, Expected]
-    protocol: dict[str, Protocol]
+    splits: dict[Split, Annotated[int, Field(gt=0)]]
+    expected: dict[Split, Expected]
+    protocol: dict[Name, Protocol]
     recipe: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Training recipe per model family; keys are fields of `ifambench.train.recipes.Recipe`."""
     reference: list[Reference] = Field(default_factory=list)
@@ -122,13 +131,13 @@ class Suite(_Closed):
 
     @model_validator(mode="after")
     def _groups_match(self) -> Self:
+        if not self.groups.by or self.groups.by[0] != "y":
+            raise ValueError("groups.by must start with 'y'")
         cells = len(self.labels)
         for name in self.groups.by[1:]:
             if name not in self.attributes:
                 raise ValueError(f"groups.by names no attribute: {name!r}")
             cells *= len(self.attributes[name].values)
-        if not self.groups.by or self.groups.by[0] != "y":
-            raise ValueError("groups.by must start with 'y'")
         if len(self.groups.names) != cells:
             raise ValueError(f"groups.names must have {cells} names, has {len(self.groups.names)}")
         unknown = set(self.groups.minority) - set(self.groups.names)

@@ -104,6 +104,7 @@ def _worst_group(fit: Linear, data: Features) -> float:
 def _fit_balanced(data: Features, strength: float, rng: np.random.Generator) -> Linear:
     """Fit on a subset in which every group is as large as the smallest."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
 
     members = [np.flatnonzero(data.group == g) for g in np.unique(data.group)]
     size = min(len(m) for m in members)
@@ -111,14 +112,16 @@ def _fit_balanced(data: Features, strength: float, rng: np.random.Generator) -> 
     regression = LogisticRegression(
         C=strength, l1_ratio=1.0, solver="liblinear", max_iter=1000, random_state=0
     )
-    regression.fit(data.x[chosen], data.y[chosen])
-    return _as_classes(regression.coef_, regression.intercept_)
+    if len(np.unique(data.y)) == 2:
+        regression.fit(data.x[chosen], data.y[chosen])
+        return _two_logits(regression.coef_, regression.intercept_)
+    every = OneVsRestClassifier(regression).fit(data.x[chosen], data.y[chosen]).estimators_
+    coefficients = np.concatenate([one.coef_ for one in every])
+    return Linear(coefficients, np.concatenate([one.intercept_ for one in every]))
 
 
-def _as_classes(coefficients: Floats, intercept: Floats) -> Linear:
-    """Rows per class; a binary regression has one row, the log odds of class 1."""
-    if len(coefficients) > 1:
-        return Linear(coefficients, intercept)
+def _two_logits(coefficients: Floats, intercept: Floats) -> Linear:
+    """A binary regression, one row with the log odds of class 1, as one row per class."""
     half = np.concatenate([-coefficients, coefficients]) / 2
     return Linear(half, np.concatenate([-intercept, intercept]) / 2)
 

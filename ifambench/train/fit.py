@@ -17,7 +17,7 @@ from ifambench.models.timm_vit import TimmVit
 from ifambench.models.weights import Backbone, load_backbone, load_weights, made_by, save_weights
 from ifambench.progress import Progress
 from ifambench.records.files import write_text_atomic
-from ifambench.records.key import digest
+from ifambench.records.key import code_digest, digest
 from ifambench.suites.spec import Protocol
 from ifambench.train.dfr import refit_last_layer
 from ifambench.train.prototypes import start_at_rim
@@ -40,6 +40,7 @@ class FitPlan:
         protocol: Which splits are for training and selection.
         backbone: The pretrained backbone, or None when the recipe uses none.
         seed: Training seed.
+        compute: Device type, threads and torch version.
     """
 
     choice: ModelChoice
@@ -47,6 +48,7 @@ class FitPlan:
     protocol: Protocol
     backbone: Backbone | None
     seed: int
+    compute: str
 
     def key(self, data: SuiteData) -> str:
         """Digest of the plan and the data; equal keys give equal weights on one machine."""
@@ -57,7 +59,9 @@ class FitPlan:
                 "splits": [self.protocol.train_split, self.protocol.select_split],
                 "backbone": None if self.backbone is None else self.backbone.sha256,
                 "seed": self.seed,
+                "compute": self.compute,
                 "data": data.digest,
+                "code": code_digest(("data", "models", "train")),
             }
         )
 
@@ -70,11 +74,13 @@ class Fitted:
         model: On the device, in eval mode.
         sha256: sha256 of the weights file.
         table: The training table, one row per epoch.
+        reused: Whether the weights were there already.
     """
 
     model: Classifier
     sha256: str
     table: pd.DataFrame
+    reused: bool
 
 
 def fit(
@@ -87,24 +93,35 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         model = build_model(plan.choice, data.suite, plan.recipe.architecture())
-    if plan.backbone is not None:
-        _initialise(model, plan.recipe, plan.backbone)
+    start_from(plan.backbone, model, plan.recipe)
     model.to(device)
     key, path = plan.key(data), folder / "weights.safetensors"
-    if made_by(path).get("key") == key and (folder / "training.csv").is_file():
+    table = _stored_table(folder / "training.csv")
+    if table is not None and made_by(path).get("key") == key:
         progress.message(f"weights reused: {path}")
-        return Fitted(model.eval(), load_weights(path, model), pd.read_csv(folder / "training.csv"))
+        return Fitted(model.eval(), load_weights(path, model), table, reused=True)
     table = _train(plan, model, data, folder, key, device, progress)
     write_text_atomic(folder / "training.csv", table.to_csv(index=False, lineterminator="\n"))
     sha256 = save_weights(path, model, {"key": key, "model": plan.choice.label})
-    return Fitted(model.eval(), sha256, table)
+    return Fitted(model.eval(), sha256, table, reused=False)
 
 
-def _initialise(model: Classifier, recipe: Recipe, backbone: Backbone) -> None:
-    if isinstance(model, Ifam):
-        load_backbone(backbone, model.stage_1.vit)
-    if recipe.init == "pretrained":
-        load_backbone(backbone, model.stage_2.vit if isinstance(model, Ifam) else model.vit)
+def start_from(backbone: Backbone | None, model: Classifier, recipe: Recipe) -> None:
+    """Fill the networks that the recipe starts from a pretrained backbone.
+
+    Raises:
+        EnvironmentProblem: If the file is damaged or belongs to another architecture.
+    """
+    if backbone is not None:
+        for vit in model.backbones(recipe.init):
+            load_backbone(backbone, vit)
+
+
+def _stored_table(path: Path) -> pd.DataFrame | None:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError):  # missing, empty or damaged: not the end of a training
+        return None
 
 
 def _train(
@@ -116,8 +133,8 @@ def _train(
     device: torch.device,
     progress: Progress,
 ) -> pd.DataFrame:
-    train = train_set(data, plan.protocol.train_split or "train", model, device)
-    val = train_set(data, plan.protocol.select_split or "val", model, device)
+    train = train_set(data, plan.protocol.train_split, model, device)
+    val = train_set(data, plan.protocol.select_split, model, device)
     if isinstance(model, Ifam) and plan.recipe.prototype_init == "rim":
         start_at_rim(model, train)
     step = make_step(plan.choice.method, model, plan.recipe, len(data.suite.groups.names))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def pretrain(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(request.seed)
         vit, log = _train(suite, recipe, progress)
-    path = request.output.with_suffix(".safetensors")
+    path = weights_path(request.output)
     sha256 = save_weights(path, vit, {"format": "timm", "recipe": "masked-features"})
     description = {
         "suite": f"{suite.id}@{suite.major}",
@@ -154,11 +155,24 @@ def pretrain(
         "recipe": asdict(recipe),
         "sha256": sha256,
         "torch": torch.__version__,
-        "command": f"ifambench pretrain {suite.id} --seed {request.seed} --output {path.stem}",
+        "command": _command(request),
         "loss": log,
     }
     write_text_atomic(path.with_suffix(".json"), json.dumps(description, indent=1) + "\n")
     return path
+
+
+def weights_path(output: Path) -> Path:
+    """The file that `--output` names, with or without its ending."""
+    ending = ".safetensors"
+    return output if output.name.endswith(ending) else output.with_name(output.name + ending)
+
+
+def _command(request: PretrainRequest) -> str:
+    words = ["ifambench", "pretrain", request.suite, "--seed", str(request.seed)]
+    words += [] if request.steps is None else ["--steps", str(request.steps)]
+    words += [] if request.threads is None else ["--threads", str(request.threads)]
+    return shlex.join([*words, "--output", str(request.output)])
 
 
 def _train(

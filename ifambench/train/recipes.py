@@ -104,13 +104,27 @@ def _update(recipe: Recipe, suite: Suite, family: str) -> Recipe:
             raise UsageError(
                 f'{name} cannot be "{value}"', where=f"{where}.{name}", choices=_CHOICES[name]
             )
-    return replace(recipe, **given, losses=recipe.losses | losses)
+    changed = replace(recipe, **given, losses=recipe.losses | losses)
+    _check_bounds(changed, where)
+    return changed
 
 
 def _refuse_unknown(given: dict[str, Any], known: set[str], where: str) -> None:
     for name in given:
         if name not in known:
             raise UsageError(f'unknown key "{name}"', where=where, choices=sorted(known))
+
+
+def _check_bounds(recipe: Recipe, where: str) -> None:
+    positive = ("epochs", "batch_size", "lr", "lr_stage_1", "clip", "num_parts", "retrainings")
+    for name in positive:
+        if getattr(recipe, name) <= 0:
+            raise UsageError(f"{name} must be positive", where=f"{where}.{name}")
+    for name in ("warmup", "part_dropout", "jitter"):
+        if not 0 <= getattr(recipe, name) < 1:
+            raise UsageError(f"{name} must be in [0, 1)", where=f"{where}.{name}")
+    if not recipe.strengths or min(recipe.strengths) <= 0:
+        raise UsageError("strengths must be positive numbers", where=f"{where}.strengths")
 
 
 def _check_type(name: str, value: object, like: object, where: str) -> None:

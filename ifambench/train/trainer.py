@@ -85,7 +85,8 @@ def train_model(
 def _prepare(step: Step, device: torch.device) -> Training:
     from lightning_fabric import Fabric
 
-    fabric = Fabric(accelerator=device.type, devices=1)
+    devices = [device.index or 0] if device.type == "cuda" else 1
+    fabric = Fabric(accelerator=device.type, devices=devices)
     groups = [group | {"lr": group["peak_lr"]} for group in step.parameter_groups()]
     # the fused kernels fall back where they do not exist; foreach is the portable fast path
     optimizer = torch.optim.AdamW(groups, betas=_ADAM_BETAS, foreach=True)

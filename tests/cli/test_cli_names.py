@@ -176,10 +176,13 @@ def test_validate_finds_nothing_but_the_missing_fingerprint(cli, suite_file):
     [
         (("[38, 2, 2, 38]", "[37, 3, 2, 38]"), 'split "train" has groups of [38, 2, 2, 38]'),
         (("[38, 2, 2, 38]", "[38, 2, 2, 30]"), "add up to 72, not to 80"),
-        (('selection = "last"', 'selection = "last"\neval_split = "tset"'), 'no split: "tset"'),
+        (
+            ('selection = "last"', 'selection = "last"\neval_split = "tset"'),
+            "protocol.standard.eval_split",
+        ),
         (("images = 8", "images = 900"), "larger than 8 images"),
-        (('"original", "mixed_same"', '"mixed_same"'), 'lacks "original"'),
-        (("correlation = 0.95", "corelation = 0.95"), "invalid generator parameters"),
+        (('"original", "mixed_same"', '"mixed_same"'), "must contain 'original'"),
+        (("correlation = 0.95", "corelation = 0.95"), 'unknown parameter "corelation"'),
         (("kind = ", "kin = "), "suite.toml:kind"),
         (("schema = 1", "schema = ["), "not a TOML file"),
     ],

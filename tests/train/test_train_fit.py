@@ -13,8 +13,8 @@ from ifambench.models.catalog import choose_model
 from ifambench.models.timm_vit import build_vit_micro
 from ifambench.models.weights import find_backbone, load_backbone, load_weights, shipped_backbones
 from ifambench.progress import Progress
-from ifambench.train import trainer
-from ifambench.train.dfr import Features, _as_classes, _fit_balanced, refit_last_layer
+from ifambench.train import fit as fit_module
+from ifambench.train.dfr import Features, _fit_balanced, _two_logits, refit_last_layer
 from ifambench.train.fit import FitPlan, fit
 from ifambench.train.pretrain import PretrainRequest, pretrain
 from ifambench.train.recipes import recipe_for
@@ -37,7 +37,7 @@ def backbone(tmp_path_factory):
 def plan(data, model, seed=0, backbone=None):
     choice = choose_model(model)
     protocol = data.suite.protocol["standard"]
-    return FitPlan(choice, recipe_for(data.suite, choice.family), protocol, backbone, seed)
+    return FitPlan(choice, recipe_for(data.suite, choice.family), protocol, backbone, seed, "test")
 
 
 def fitted(data, folder, model="vit-micro", seed=0, backbone=None):
@@ -68,7 +68,7 @@ class StopsAt(Progress):
 
 
 @pytest.mark.parametrize("model", ["vit-micro+groupdro", "ifam-vit-micro"])
-@pytest.mark.parametrize("steps", [2, 6])
+@pytest.mark.parametrize("steps", [5, 6])
 def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(
     data, backbone, tmp_path, model, steps
 ):
@@ -78,14 +78,18 @@ def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(
         fit(
             plan(data, model, 0, given), data, tmp_path / "cut", torch.device("cpu"), StopsAt(steps)
         )
-    resumed = fitted(data, tmp_path / "cut", model, 0, given)
+    progress = StopsAt(10**9)
+    resumed = fit(
+        plan(data, model, 0, given), data, tmp_path / "cut", torch.device("cpu"), progress
+    )
+    assert 10**9 - progress.left < 8  # a training from its start would take 8 steps
     assert resumed.sha256 == whole.sha256
     assert len(resumed.table) == len(whole.table)
 
 
 def test_finished_weights_are_reused_only_by_the_same_plan(data, tmp_path, monkeypatch):
     first = fitted(data, tmp_path)
-    monkeypatch.setattr(trainer, "train_model", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(fit_module, "train_model", lambda *_, **__: pytest.fail("trained again"))
     assert fitted(data, tmp_path).sha256 == first.sha256
     monkeypatch.undo()
     assert fitted(data, tmp_path, seed=1).sha256 != first.sha256
@@ -111,7 +115,7 @@ def test_stage_1_keeps_the_backbone_and_both_stages_start_from_it(data, backbone
 def test_divergence_is_refused(data, tmp_path):
     wild = plan(data, "vit-micro")
     recipe = wild.recipe.__class__(**{**vars(wild.recipe), "lr": 1e30, "clip": 1e30})
-    wild = FitPlan(wild.choice, recipe, wild.protocol, None, 0)
+    wild = FitPlan(wild.choice, recipe, wild.protocol, None, 0, "test")
     with pytest.raises(EnvironmentProblem, match="diverged"):
         fit(wild, data, tmp_path, torch.device("cpu"), Progress())
     assert not (tmp_path / "weights.safetensors").exists()
@@ -136,7 +140,7 @@ def test_dfr_replaces_the_head_by_the_balanced_regression(data, tmp_path):
     found = refit_last_layer(model, *sets, recipe, seed=0)
     assert found["dfr_strength"] in recipe.strengths
     changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed <= {"vit.head.weight", "vit.head.bias"}
+    assert changed == {"vit.head.weight", "vit.head.bias"}
 
 
 def test_dfr_is_blind_to_a_feature_that_only_tells_the_attribute():
@@ -148,8 +152,23 @@ def test_dfr_is_blind_to_a_feature_that_only_tells_the_attribute():
     assert abs(fit_.weight[1, 1]) < 0.3 * abs(fit_.weight[1, 0])
 
 
+def test_dfr_with_three_classes():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 60)
+    x = np.eye(3)[y] + rng.normal(0, 0.1, (180, 3))
+    linear = _fit_balanced(Features(x, y, y), 1.0, rng)
+    assert (np.argmax(x @ linear.weight.T + linear.bias, 1) == y).mean() > 0.95
+
+
+def test_a_changed_plan_trains_again(data, tmp_path):
+    first = fitted(data, tmp_path)
+    other = FitPlan(**(vars(plan(data, "vit-micro")) | {"compute": "another machine"}))
+    again = fit(other, data, tmp_path, torch.device("cpu"), Progress())
+    assert first.reused is again.reused is False
+
+
 def test_a_binary_regression_as_two_logits():
-    linear = _as_classes(np.array([[2.0, -1.0]]), np.array([0.5]))
+    linear = _two_logits(np.array([[2.0, -1.0]]), np.array([0.5]))
     x = np.array([[0.3, 0.7]])
     logits = x @ linear.weight.T + linear.bias
     assert logits[0, 1] - logits[0, 0] == pytest.approx(2 * 0.3 - 0.7 + 0.5)
