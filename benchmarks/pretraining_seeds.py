@@ -125,8 +125,14 @@ def _changed(recipe: Recipe, changes: list[str]) -> Recipe:
 def _known(path: Path, key: list[Any]) -> bool:
     if not path.is_file():
         return False
-    stored = pd.read_csv(path, dtype={"changes": str, "backbone": str}).fillna({"changes": ""})
+    stored = _read([path])
     return bool((stored[KEY].astype(str) == [str(part) for part in key]).all(axis=1).any())
+
+
+def _read(paths: list[Path]) -> pd.DataFrame:
+    every = pd.concat([pd.read_csv(path, dtype={"backbone": str}) for path in paths])
+    every["changes"] = ["" if pd.isna(text) else str(text) for text in every["changes"]]
+    return every
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
@@ -140,8 +146,7 @@ def _append(path: Path, row: dict[str, Any]) -> None:
 
 def _table(asked: argparse.Namespace) -> None:
     """Mean, standard deviation, minimum and n per model and backbone, as Markdown."""
-    every = pd.concat([pd.read_csv(path, dtype={"backbone": str}) for path in asked.csv])
-    every = every.fillna({"changes": ""})
+    every = _read(asked.csv)
     print("| model | changes | backbone | n | worst group | std | min | mask IoU | min |")
     print("| :--- | :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for by in (["model", "changes", "backbone"], ["model", "changes"]):
