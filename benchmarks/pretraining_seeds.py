@@ -87,7 +87,7 @@ def _one(data: SuiteData, path: Path, model: str, seed: int, changes: list[str])
     choice = choose_model(model)
     recipe = _changed(recipe_for(data.suite, choice.family), changes)
     protocol = data.suite.protocol["standard"]
-    plan = FitPlan(choice, recipe, protocol, find_backbone(str(path)), seed)
+    plan = FitPlan(choice, recipe, protocol, find_backbone(str(path)), seed, "cpu")
     with tempfile.TemporaryDirectory() as folder:
         fitted = fit(plan, data, Path(folder), torch.device("cpu"), Progress())
     rows = data.rows("test")
