@@ -43,12 +43,13 @@ def _filled(block: re.Match[str]) -> str:
 
 def _output(command: str) -> str:
     """What the command prints, at 80 columns and without colour; a failed gate is no failure."""
-    program, *rest = shlex.split(command)
-    start = [sys.executable, "-m", "ifambench"] if program == "ifambench" else [sys.executable]
+    words = shlex.split(command)
+    if words[0] == "ifambench":
+        words[:1] = ["-m", "ifambench"]
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONPATH": paths}
     done = subprocess.run(
-        [*start, *rest], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        [sys.executable, *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
     if done.returncode not in (0, 1):
         raise SystemExit(f"{command}\n{done.stderr}")
