@@ -57,6 +57,7 @@ def main() -> None:
     two.set_defaults(do=_measure)
     three = commands.add_parser("table")
     three.add_argument("csv", nargs="+", type=Path)
+    three.add_argument("--no-total", action="store_true", help="no row over all backbones")
     three.set_defaults(do=_table)
     asked = parser.parse_args()
     asked.do(asked)
@@ -149,7 +150,8 @@ def _table(asked: argparse.Namespace) -> None:
     every = _read(asked.csv)
     print("| model | changes | backbone | n | worst group | std | min | mask IoU | min |")
     print("| :--- | :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for by in (["model", "changes", "backbone"], ["model", "changes"]):
+    kinds = [["model", "changes", "backbone"], ["model", "changes"]]
+    for by in kinds[:1] if asked.no_total else kinds:
         for name, rows in every.groupby(by, sort=False):
             cells = [*map(str, name), *(["all"] if len(by) == 2 else []), str(len(rows))]
             worst, iou = rows["worst_group_accuracy"], rows["mask_iou"]

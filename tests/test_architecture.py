@@ -1,4 +1,4 @@
-"""The rules of docs/contracts.md that can be read off the source."""
+"""The rules of docs/architecture.md that can be read off the source."""
 
 from __future__ import annotations
 
