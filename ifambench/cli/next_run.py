@@ -52,6 +52,8 @@ def _run_command(run: LoadedRun) -> str:
     model = order[0].name if order else "MODEL"
     suite = shlex.split(record.command)[2]  # as the user wrote it: a name or a path
     words = ["run", suite, "--model", model, "--seed", str(record.seed)]
+    if record.suite.size != "default":  # else the two runs could not be compared
+        words += ["--size", record.suite.size]
     return _shell(*words, "--output", str(output))
 
 

@@ -129,3 +129,11 @@ def test_train_alone(cli, tmp_path):
     shown = cli(*words, "--size", "200", "--threads", "1", "--device", "cpu")
     assert shown.code == 0, shown.err
     assert Path(shown.out.strip()).is_file()
+
+
+def test_the_next_command_keeps_the_size(output, capsys):
+    """Runs on another draw could not be compared."""
+    from ifambench.cli.next_run import _run_command
+
+    words = _run_command(load_run(folder(output, "vit-micro"))).split()
+    assert words[words.index("--size") + 1] == "200"
