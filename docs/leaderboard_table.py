@@ -14,17 +14,19 @@ COLUMNS = {
 
 def main() -> None:
     rows = pd.read_csv(Path(__file__).parents[1] / "results" / "leaderboard.csv")
-    head = ["model", "group labels", "seeds", *COLUMNS.values()]
+    head = ["suite", "model", "group labels", "seeds", *COLUMNS.values()]
     print(f"| {' | '.join(head)} |")
-    print("| :--- | :--- |" + " ---: |" * (1 + len(COLUMNS)))
+    print("| :--- | :--- | :--- |" + " ---: |" * (1 + len(COLUMNS)))
     for _, row in rows.iterrows():
-        cells = [f"`{row['model']}`", row["labels_needed"], str(row["seeds"])]
+        cells = [row["suite"], f"`{row['model']}`", row["labels_needed"], str(row["seeds"])]
         cells += [_cell(row[f"{name}_mean"], row[f"{name}_std"]) for name in COLUMNS]
         print(f"| {' | '.join(cells)} |")
 
 
 def _cell(mean: float, std: float) -> str:
-    return "" if pd.isna(mean) else f"{mean:.3f} ± {std:.3f}"
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ± {std:.3f}"
 
 
 if __name__ == "__main__":
