@@ -42,7 +42,8 @@ def _sweep(requests: list[RunRequest]) -> int:
     try:
         import ray
     except ImportError:
-        print("error: Ray is not installed\n       next:  pip install 'ifambench[ray]'")
+        text = "error: Ray is not installed\n       next:  pip install 'ifambench[ray]'"
+        print(text, file=sys.stderr)
         return EXIT_ENVIRONMENT
     ray.init(ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
     one = ray.remote(num_cpus=1)(_one)

@@ -6,21 +6,20 @@ whether the records still follow from their stored tables.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ifambench.errors import IfamBenchError
-from ifambench.metrics.base import MetricRow, Tables
-from ifambench.metrics.score import METRIC_REGISTRY, context_of, score_tables
+from ifambench.metrics.base import Tables
+from ifambench.metrics.score import METRIC_REGISTRY
 from ifambench.ranking import StoredRun, collect, rank
-from ifambench.records.schema import Metric
 from ifambench.records.store import load_run, write_text_atomic
 from ifambench.reports import numbers
 from ifambench.reports.section import Align, Column, Section, to_markdown
+from ifambench.rescore import metric_differences, scored
 
 __all__ = [
     "StoredRun",
@@ -51,7 +50,6 @@ _COLUMNS = {
     "mask_iou": Column("mask IoU", priority=3),
     "srg": Column("best SRG", priority=5),
 }
-_TOLERANCE = 1e-9
 
 
 def leaderboard_sections(frame: pd.DataFrame) -> list[Section]:
@@ -116,19 +114,11 @@ def score_differences(run: StoredRun) -> list[str]:
     """
     try:
         loaded = load_run(run.folder)
-        tables = Tables(loaded.predictions, loaded.explanations)
-        scored = score_tables(tables, context_of(run.record))
+        fresh = scored(Tables(loaded.predictions, loaded.explanations), run.record)
     except IfamBenchError as error:
         return [f"{error.what} ({error.where})" if error.where else error.what]
     known = METRIC_REGISTRY.names()
-    stored = _by_place(row for row in run.record.metrics if row.metric in known)
-    fresh = _by_place(scored)
-    found = {place: (stored.get(place), fresh.get(place)) for place in [*stored, *fresh]}
-    return [
-        f"{_place(place)} is {_shown(old)}, the tables give {_shown(new)}"
-        for place, (old, new) in found.items()
-        if not _agree(old, new)
-    ]
+    return metric_differences([row for row in run.record.metrics if row.metric in known], fresh)
 
 
 def _files(runs: list[StoredRun]) -> dict[str, str]:
@@ -151,45 +141,6 @@ def _data_differences(runs: list[StoredRun]) -> Iterator[str]:
         if len(folders) > 1:
             places = ", ".join(folder.as_posix() for folder in folders.values())
             yield f"{suite_name}: runs saw different data (suite.data_digest): {places}"
-
-
-Place = tuple[str, str, str, str | None]
-
-
-def _by_place(rows: Iterable[Metric | MetricRow]) -> dict[Place, Metric | MetricRow]:
-    return {_key(row): row for row in rows}
-
-
-def _key(row: Metric | MetricRow) -> Place:
-    """Which number a row is; the worst group is a result, not a part of the name."""
-    group = "all" if row.metric == "worst_group_accuracy" else row.group
-    return row.metric, group, row.variant, row.explainer
-
-
-def _agree(stored: Metric | MetricRow | None, fresh: Metric | MetricRow | None) -> bool:
-    if stored is None or fresh is None:
-        return False
-    if (stored.n, stored.version, stored.group) != (fresh.n, fresh.version, fresh.group):
-        return False
-    pairs = [(getattr(stored, key), getattr(fresh, key)) for key in ("value", "ci_low", "ci_high")]
-    return all(
-        a == b
-        or (a is not None and b is not None and math.isclose(a, b, abs_tol=_TOLERANCE, rel_tol=0))
-        for a, b in pairs
-    )
-
-
-def _place(place: Place) -> str:
-    metric, group, variant, explainer = place
-    parts = [explainer, None if variant == "original" else variant, group]
-    return f"{metric} ({', '.join(part for part in parts if part)})"
-
-
-def _shown(row: Metric | MetricRow | None) -> str:
-    if row is None:
-        return "absent"
-    limits = f"[{row.ci_low}, {row.ci_high}]"
-    return f"{row.value} {limits}, n {row.n}, group {row.group}, version {row.version}"
 
 
 def _section(title: str, lead: dict[str, Align], part: pd.DataFrame) -> Section:

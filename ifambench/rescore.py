@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from ifambench.records.schema import Metric, RunRecord
 from ifambench.records.store import LoadedRun, load_run, read_record, write_record
 
 _TOLERANCE = 1e-9
-_SHOWN = 8
+_SHOWN = 3
+_Key = tuple[str, str, str, str | None]
 
 
 def rescore(folder: Path, check: bool) -> RunRecord:
@@ -31,11 +33,11 @@ def rescore(folder: Path, check: bool) -> RunRecord:
     """
     stored = _complete_run(folder)
     metrics = scored(Tables(stored.predictions, stored.explanations), stored.record)
-    differing = _differences(stored.record.metrics, metrics)
+    differing = metric_differences(stored.record.metrics, metrics)
     if check and differing:
         raise CheckFailed(
             f"{len(differing)} metrics differ from the stored tables: "
-            f"{', '.join(differing[:_SHOWN])}",
+            f"{'; '.join(differing[:_SHOWN])}",
             where=str(stored.folder / "run.json"),
             next_step=f"ifambench score {stored.folder}",
         )
@@ -67,21 +69,42 @@ def scored(tables: Tables, record: RunRecord) -> list[Metric]:
     return [Metric(**asdict(row)) for row in score_tables(tables, context_of(record))]
 
 
-def _differences(old: list[Metric], new: list[Metric]) -> list[str]:
-    """Names of the metrics that are missing, added or unequal."""
-    before, after = ({_name(m): m for m in metrics} for metrics in (old, new))
-    names = sorted(before.keys() | after.keys())
-    return [n for n in names if not _same(before.get(n), after.get(n))]
+def metric_differences(stored: Iterable[Metric], fresh: Iterable[Metric]) -> list[str]:
+    """One line per metric whose value, limits, n, group or version differ (to 1e-9)."""
+    before, after = ({_key(row): row for row in rows} for rows in (stored, fresh))
+    found = {key: (before.get(key), after.get(key)) for key in [*before, *after]}
+    return [
+        f"{_place(key)} is {_shown(old)}, the tables give {_shown(new)}"
+        for key, (old, new) in found.items()
+        if not _agree(old, new)
+    ]
 
 
-def _name(metric: Metric) -> str:
-    return "/".join((metric.metric, metric.variant, metric.group, metric.explainer or "-"))
+def _key(row: Metric) -> _Key:
+    """Which number a row is; the worst group is a result, not a part of the name."""
+    group = "all" if row.metric == "worst_group_accuracy" else row.group
+    return row.metric, group, row.variant, row.explainer
 
 
-def _same(a: Metric | None, b: Metric | None) -> bool:
-    if a is None or b is None:
+def _agree(stored: Metric | None, fresh: Metric | None) -> bool:
+    if stored is None or fresh is None:
         return False
-    return (a.n, a.version) == (b.n, b.version) and all(
-        x == y or (x is not None and y is not None and abs(x - y) <= _TOLERANCE)
-        for x, y in ((a.value, b.value), (a.ci_low, b.ci_low), (a.ci_high, b.ci_high))
+    if (stored.n, stored.version, stored.group) != (fresh.n, fresh.version, fresh.group):
+        return False
+    pairs = [(getattr(stored, key), getattr(fresh, key)) for key in ("value", "ci_low", "ci_high")]
+    return all(
+        a == b or (a is not None and b is not None and abs(a - b) <= _TOLERANCE) for a, b in pairs
     )
+
+
+def _place(key: _Key) -> str:
+    metric, group, variant, explainer = key
+    parts = [explainer, None if variant == "original" else variant, group]
+    return f"{metric} ({', '.join(part for part in parts if part)})"
+
+
+def _shown(row: Metric | None) -> str:
+    if row is None:
+        return "absent"
+    limits = f"[{row.ci_low}, {row.ci_high}]"
+    return f"{row.value} {limits}, n {row.n}, group {row.group}, version {row.version}"

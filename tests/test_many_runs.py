@@ -19,7 +19,7 @@ def sweep(monkeypatch, *words):
 def test_without_ray_the_extra_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     assert sweep(monkeypatch, "--model", "vit-micro", "--seeds", 0, "--output", tmp_path) == 3
-    assert "ifambench[ray]" in capsys.readouterr().out
+    assert "ifambench[ray]" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -37,18 +37,19 @@ def command(
 
     The same command again resumes an unfinished run and reuses a finished one.
     """
-    request = checked_request(
-        Training(suite, model, protocol, seed, size, pretrained),
-        Explaining(tuple(explainer or ()), images, steps),
-        Compute(device, threads, batch_size),
-        output,
-        fresh,
-    )
     started = time.monotonic()
-    with stoppable(), shown_progress(stderr()) as progress:
-        from ifambench import pipeline  # takes seconds, in which Ctrl-C must work too
+    with stoppable():  # from here on: importing torch takes seconds too
+        request = checked_request(
+            Training(suite, model, protocol, seed, size, pretrained),
+            Explaining(tuple(explainer or ()), images, steps),
+            Compute(device, threads, batch_size),
+            output,
+            fresh,
+        )
+        from ifambench import pipeline
 
-        run = pipeline.run(request, progress)
+        with shown_progress(stderr()) as progress:
+            run = pipeline.run(request, progress)
     _show(run, format, time.monotonic() - started)
 
 

@@ -28,15 +28,16 @@ def command(
 
     Prints the path of the weights.
     """
-    request = checked_request(
-        Training(suite, model, protocol, seed, size, pretrained),
-        Explaining(),
-        Compute(device, threads),
-        output,
-        fresh,
-    )
-    from ifambench import pipeline
+    with stoppable():  # from here on: importing torch takes seconds too
+        request = checked_request(
+            Training(suite, model, protocol, seed, size, pretrained),
+            Explaining(),
+            Compute(device, threads),
+            output,
+            fresh,
+        )
+        from ifambench import pipeline
 
-    with stoppable(), shown_progress(stderr()) as progress:
-        weights = pipeline.train(request, progress)
+        with shown_progress(stderr()) as progress:
+            weights = pipeline.train(request, progress)
     emit(format, {"weights": str(weights)}, [], lines=[str(weights)])
