@@ -25,8 +25,8 @@ import torch
 from ifambench.data.load import load_data
 from ifambench.data.manifest import SuiteData
 from ifambench.metrics.localization import mask_scores, patch_coverage
+from ifambench.models.backbones import find_backbone
 from ifambench.models.catalog import choose_model
-from ifambench.models.weights import find_backbone
 from ifambench.predict.loop import predict
 from ifambench.progress import Progress
 from ifambench.suites.catalog import load_suite

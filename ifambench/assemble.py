@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ifambench.plan import RunPlan
     from ifambench.train.fit import Fitted
 
-LabelsNeeded = Literal["none", "val", "train", "train+val", "masks"]
+LabelsNeeded = Literal["none", "val", "train", "train+val", "masks", "unknown"]
 
 
 def started_record(plan: RunPlan) -> RunRecord:
@@ -82,6 +82,7 @@ def finished_record(
         "suite": suite,
         "model": _model(plan, fitted.model, fitted.sha256),
         "train_shares": list(data.train_shares(plan.protocol.train_split)),
+        "training": {} if fitted.facts is None else fitted.facts.as_dict(),
         "tables": tables,
         "phases": phases,
         "peak_memory_bytes": peak_memory_bytes(),
@@ -94,21 +95,28 @@ def _model(plan: RunPlan, model: Classifier | None, sha256: str) -> ModelRef:
     choice, backbone = plan.choice, plan.backbone
     found = {} if model is None else model.describe()
     return ModelRef(
-        name=choice.label,
+        name=plan.label,
         architecture=choice.entry.name,
         method=choice.method,
-        labels_needed=cast(LabelsNeeded, choice.labels_needed),
+        labels_needed=_labels_needed(choice.labels_needed, plan.protocol.selection),
         parameters=found.get("parameters", 0),
         capabilities=found.get("capabilities", []),
         data_config=found.get("data_config", {}),
         patch_grid=found.get("patch_grid"),
         weights=WeightsRef(
             sha256=sha256,
-            source="trained here",
+            source=choice.source or "trained here",
             pretrained=None if backbone is None else backbone.name,
             pretrained_sha256=None if backbone is None else backbone.sha256,
         ),
     )
+
+
+def _labels_needed(method: str, selection: str) -> LabelsNeeded:
+    """Selecting the epoch by worst group reads the group labels of the validation split."""
+    reads_groups = selection == "best_val_worst_group_accuracy"
+    with_val = {"none": "val", "train": "train+val"}
+    return cast(LabelsNeeded, with_val.get(method, method) if reads_groups else method)
 
 
 def _device_name(device: torch.device) -> str:

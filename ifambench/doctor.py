@@ -19,10 +19,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ifambench import __version__
+from ifambench.data.folders import data_root, data_state
 from ifambench.errors import IfamBenchError, UsageError
+from ifambench.models.sizes import SIZES
 from ifambench.records.provenance import PACKAGES
 from ifambench.registry import Registry
 from ifambench.settings import cache_folder, resolve
+from ifambench.suites.catalog import load_suite, suite_names
 
 State = Literal["ok", "info", "warning", "broken"]
 
@@ -37,7 +40,7 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        part: The kind of thing: software, device, setting, weights, model.
+        part: The kind of thing: software, device, setting, data, weights, model.
         what: Its name.
         state: `info` says nothing good or bad; `broken` means that runs will fail.
         found: What was found.
@@ -57,7 +60,14 @@ def examine(output: Path) -> list[Finding]:
     Args:
         output: Where runs would be written.
     """
-    return [*_software(), *_settings(output), *_weights(), *_torch(), *_models()]
+    return [
+        *_software(),
+        *_settings(output),
+        *_data(),
+        *_weights(),
+        *_torch(),
+        *_models(),
+    ]
 
 
 def _software() -> Iterator[Finding]:
@@ -95,11 +105,27 @@ def _folder(what: str, folder: Path) -> Finding:
         return Finding("setting", what, "broken", found, "choose another folder (--output)")
 
 
+def _data() -> Iterator[Finding]:
+    """Whether the images of suites that are read from files are on this machine."""
+    for name in suite_names():
+        try:
+            suite = load_suite(name).suite
+            state, folder = data_state(suite)
+            where = str(folder or f"{state} in {data_root()}")
+        except UsageError as error:
+            yield Finding("data", name, "warning", error.what, f"ifambench validate {name}")
+            continue
+        if suite.source is not None:
+            fix = "" if folder else f"ifambench show {name}"
+            yield Finding("data", name, "ok" if folder else "info", where, fix)
+
+
 def _weights() -> Iterator[Finding]:
     """The weights that ship with ifambench, against the checksum beside them."""
-    wanted = {entry.info.get("pretrained") for entry in _MODELS.entries().values()} - {None}
+    starts = {size.pretrained for size in SIZES.values()}
+    wanted = {name for name in starts if not name.startswith("timm:")}
     found = {path.stem: path for path in sorted(_PACKAGE.rglob("*.safetensors"))}
-    for name in sorted({*found, *map(str, wanted)}):
+    for name in sorted({*found, *wanted}):
         if name not in found:
             fix = "reinstall ifambench, or pass --pretrained"
             yield Finding("weights", name, "broken", "not in this installation", fix)
@@ -151,6 +177,8 @@ def _torchvision(torch_version: str) -> Finding:
 
 def _models() -> Iterator[Finding]:
     for name, entry in _MODELS.entries().items():
+        if entry.info.get("size", "micro") != "micro":
+            continue  # the same code as the micro network, and no weights to try it with
         started = time.perf_counter()
         try:
             shape = _forward(entry.load())

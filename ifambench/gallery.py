@@ -17,11 +17,13 @@ _SWAPS = ("mixed_same", "mixed_rand")
 def gallery_of(data: SuiteData, predictions: pd.DataFrame, explained: ExplainResult) -> bytes:
     """The first explained images of every group, as the bytes of a compressed `.npz`.
 
+    When nothing was explained, the first evaluated images.
+
     Keys: `ids, group, y, y_pred, prob_pred, images, masks`, `map:<explainer>` (N, h, w),
     `swap:<variant>` images and `swap_pred:<variant>`.
     """
-    every = list(dict.fromkeys(explained.explanations["id"]))
     table = predictions.set_index(["variant", "id"])
+    every = list(dict.fromkeys(explained.explanations["id"])) or list(table.loc["original"].index)
     originals = table.loc["original"].loc[every]
     chosen = originals.groupby("group").head(_PER_GROUP).index.to_list()
     rows = _manifest_rows(data, "original", chosen)
@@ -29,8 +31,9 @@ def gallery_of(data: SuiteData, predictions: pd.DataFrame, explained: ExplainRes
         "ids": np.array(chosen),
         "group": originals.loc[chosen, "group"].to_numpy(str),
         "images": data.pixels.images(rows),
-        "masks": data.pixels.masks(rows),
     }
+    if (rows["mask"] != "").all():
+        arrays["masks"] = data.pixels.masks(rows)
     for name in ("y", "y_pred", "prob_pred"):
         arrays[name] = originals.loc[chosen, name].to_numpy()
     at = [every.index(name) for name in chosen]

@@ -8,6 +8,7 @@ was: training at its last epoch, predictions and explanations at their last chun
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,16 @@ from ifambench.assemble import finished_record, started_record
 from ifambench.data.load import load_data
 from ifambench.data.manifest import SuiteData
 from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
-from ifambench.explain.measure import ExplainResult, ExplainSettings, choose_images, explain_rows
+from ifambench.explain.measure import (
+    ExplainResult,
+    ExplainSettings,
+    choose_images,
+    explain_rows,
+    nothing_explained,
+)
 from ifambench.gallery import gallery_of
 from ifambench.metrics.base import Tables
+from ifambench.models.interventions import remove_parts
 from ifambench.models.weights import sha256_of
 from ifambench.plan import RunPlan, RunRequest, make_plan
 from ifambench.predict.journal import Journal
@@ -38,14 +46,19 @@ from ifambench.records.store import (
     write_record,
     write_table,
 )
+from ifambench.reports.training_picture import write_training_picture
 from ifambench.reports.write import write_reports
 from ifambench.rescore import scored
+from ifambench.train.crew import Crew
 from ifambench.train.fit import FitPlan, Fitted, fit
+from ifambench.train.fit import follow as follow_fit
+from ifambench.train.team import find_team
 
-__all__ = ["RunRequest", "make_plan", "run", "train"]
+__all__ = ["RunRequest", "follow", "follows", "make_plan", "run", "train"]
 
 _RUN_FILES = (
     *("run.json", "predictions.csv.gz", "explanations.csv.gz", "curves.csv", "training.csv"),
+    "training.png",
     *("weights.safetensors", "gallery.npz", "report.md", "report.html"),
 )
 
@@ -59,14 +72,15 @@ def run(request: RunRequest, progress: Progress) -> LoadedRun:
         RunInterrupted: If the user stops it; the same command goes on.
     """
     plan = make_plan(request)
-    with run_lock(plan.folder):
+    crew = _crew(plan)
+    with crew.led(plan.device), run_lock(plan.folder):
         if request.fresh:
             _forget(plan.folder)
         if _is_done(plan):
             progress.message(f"complete already, reused: {plan.folder} (--fresh repeats it)")
         else:
             with _resumable(plan, "run"):
-                _work(plan, progress)
+                _work(plan, progress, crew)
         _finish(plan.folder)
         return load_run(plan.folder)
 
@@ -79,13 +93,15 @@ def train(request: RunRequest, progress: Progress) -> Path:
     """
     plan = make_plan(request)
     path = plan.folder / "weights.safetensors"
-    with run_lock(plan.folder):
+    crew = _crew(plan)
+    with crew.led(plan.device), run_lock(plan.folder):
         if request.fresh:
             _forget(plan.folder)
         if not _is_done(plan):
             with _resumable(plan, "train"):
-                data = load_data(plan.file.suite, request.size, progress=progress)
-                _fit(plan, data, progress)
+                data = _load(plan, progress)
+                _fit(plan, data, progress, crew)
+            write_training_picture(plan.folder)
         elif not path.is_file():
             raise UsageError(
                 "the run is complete, but its weights are not stored",
@@ -95,16 +111,40 @@ def train(request: RunRequest, progress: Progress) -> Path:
     return path
 
 
-def _work(plan: RunPlan, progress: Progress) -> None:
+def follow(request: RunRequest) -> None:
+    """The part of a further process in a run that several train: it trains along, no more.
+
+    Raises:
+        EnvironmentProblem: If the first process ends meanwhile.
+    """
+    plan = make_plan(request)
+    data = _load(plan, Progress())
+    device = plan.team.place(plan.device)
+    follow_fit(_fit_plan(plan), data, device, _crew(plan))
+
+
+def follows(request: RunRequest) -> bool:
+    """Whether this process is one that follows another, see `follow`."""
+    return find_team(request.devices, request.num_nodes).follows
+
+
+def _crew(plan: RunPlan) -> Crew:
+    command = shlex.split(plan.command("train"))[1:]
+    return Crew(plan.team, command, plan.folder / "work")
+
+
+def _work(plan: RunPlan, progress: Progress, crew: Crew) -> None:
     """All phases of a run."""
     folder, request = plan.folder, plan.request
     record = started_record(plan)
     write_record(folder, record)
     clock = Clock(folder / "work" / "phases.json")
     with clock.phase("data"):
-        data = load_data(plan.file.suite, request.size, progress=progress)
+        data = _load(plan, progress)
     with clock.phase("train"):
-        fitted = _fit(plan, data, progress)
+        fitted = _fit(plan, data, progress, crew)
+    if request.remove_parts:
+        remove_parts(fitted.model, request.remove_parts)
     rows = _evaluated_rows(plan, data)
     key = digest([plan.key(), data.digest, fitted.sha256])
     with clock.phase("predict"):
@@ -121,7 +161,8 @@ def _work(plan: RunPlan, progress: Progress) -> None:
     with clock.phase("explain"):
         journal = Journal(folder / "work" / "explanations.jsonl", key)
         explained = _explain(plan, fitted, data, predictions, journal, progress)
-    trained = 0 if fitted.reused else len(fitted.table) * len(data.rows(plan.protocol.train_split))
+    images = len(data.rows(plan.protocol.train_split))
+    trained = 0 if fitted.reused else _fit_plan(plan).images_seen(images)
     for name, count in (
         ("train", trained),
         ("predict", len(rows)),
@@ -131,11 +172,27 @@ def _work(plan: RunPlan, progress: Progress) -> None:
     _store(plan, record, fitted, data, predictions, explained, clock)
 
 
-def _fit(plan: RunPlan, data: SuiteData, progress: Progress) -> Fitted:
-    wanted = FitPlan(
+def _load(plan: RunPlan, progress: Progress) -> SuiteData:
+    asked = plan.request
+    return load_data(
+        plan.file.suite, asked.size, progress=progress, view=plan.view, data_dir=asked.data_dir
+    )
+
+
+def _fit(plan: RunPlan, data: SuiteData, progress: Progress, crew: Crew) -> Fitted:
+    """Train or load. With parts removed it is the whole model that is trained, in its own folder."""
+    device, wanted, siblings = plan.team.place(plan.device), _fit_plan(plan), plan.sibling
+    if not plan.request.remove_parts:
+        return fit(wanted, data, plan.folder, device, progress, folder_of=siblings, crew=crew)
+    whole = plan.sibling(plan.choice.label)
+    with run_lock(whole):
+        return fit(wanted, data, whole, device, progress, folder_of=siblings, crew=crew)
+
+
+def _fit_plan(plan: RunPlan) -> FitPlan:
+    return FitPlan(
         plan.choice, plan.recipe, plan.protocol, plan.backbone, plan.request.seed, plan.compute
     )
-    return fit(wanted, data, plan.folder, plan.device, progress)
 
 
 def _evaluated_rows(plan: RunPlan, data: SuiteData) -> pd.DataFrame:
@@ -152,6 +209,8 @@ def _explain(
     progress: Progress,
 ) -> ExplainResult:
     asked = plan.explain
+    if asked.images == 0:
+        return nothing_explained()
     rows = choose_images(
         data.rows(plan.protocol.eval_split), asked.images, data.suite.groups.names, asked.seed
     )
@@ -196,6 +255,7 @@ def _finish(folder: Path) -> None:
     """What comes after the record is complete: the reports, and the end of the work folder."""
     if not (folder / "report.html").is_file():
         write_reports(folder)
+        write_training_picture(folder)
     shutil.rmtree(folder / "work", ignore_errors=True)
 
 

@@ -8,24 +8,30 @@ only when the whole key is equal.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from ifambench import __version__
+from ifambench.data.folders import find_data_folder, has_masks
+from ifambench.data.images import View
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.explain.base import check_needs, default_explainers
 from ifambench.metrics.deletion import FLOOR
+from ifambench.models.backbones import Backbone, find_backbone
 from ifambench.models.base import Classifier
 from ifambench.models.catalog import ModelChoice, build_model, choose_model
-from ifambench.models.weights import Backbone, find_backbone
+from ifambench.models.checkpoints import given_sha256
+from ifambench.models.interventions import remove_parts
 from ifambench.records.key import code_digest, digest
 from ifambench.records.store import run_folder
 from ifambench.suites.catalog import SuiteFile, load_suite
 from ifambench.suites.spec import Explain, Protocol, Suite, protocol_of
+from ifambench.train.fabric import check_precision
 from ifambench.train.fit import start_from
 from ifambench.train.recipes import Recipe, recipe_for
+from ifambench.train.team import Team, check_team, find_team, share_cores
 
 _NUMBERS_COME_FROM = ("data", "metrics", "models", "predict", "explain", "train")
 _MAX_SEED = 2**63 - 1
@@ -48,7 +54,12 @@ class RunRequest:
         batch_size: Images per forward pass; changes no prediction, and scores by rounding only.
         device: `auto`, `cpu`, `cuda`, ...
         threads: CPU threads, or None for torch's choice.
-        pretrained: Backbone file instead of the shipped one.
+        pretrained: Backbone file instead of the model's own, or `timm:ARCHITECTURE.TAG`.
+        data_dir: Folder that holds the suites' data folders, or None for the default places.
+        devices: Processes (CPU) or GPUs on this machine that train together.
+        num_nodes: Machines that train together.
+        precision: Of training: `32`, `bf16` or `16`; None for the recipe's.
+        remove_parts: Parts of a two-stage model that are removed from its mask.
         fresh: Replace a stored run instead of reusing or resuming it.
     """
 
@@ -65,6 +76,11 @@ class RunRequest:
     device: str = "auto"
     threads: int | None = None
     pretrained: Path | None = None
+    data_dir: Path | None = None
+    devices: int = 1
+    num_nodes: int = 1
+    precision: str | None = None
+    remove_parts: tuple[int, ...] = ()
     fresh: bool = False
 
 
@@ -83,7 +99,10 @@ class RunPlan:
         recipe: How it is trained.
         backbone: Where it starts, or None.
         device: Where it runs.
+        team: The processes that train together, and which one this is.
+        view: How image files are read.
         folder: The run folder.
+        weights_sha256: Of given weights, or None when the model is trained.
         warnings: What a reader of the record must know.
     """
 
@@ -97,29 +116,47 @@ class RunPlan:
     recipe: Recipe
     backbone: Backbone | None
     device: torch.device
+    team: Team
+    view: View
     folder: Path
+    weights_sha256: str | None
     warnings: tuple[str, ...]
 
     @property
+    def label(self) -> str:
+        """The model in tables, with what was removed from it."""
+        return _label(self.choice.label, self.request)
+
+    def sibling(self, label: str) -> Path:
+        """The folder of the same request for another model, with all its parts."""
+        whole = replace(self.request, remove_parts=())
+        return _folder(whole, self.file.suite, self.protocol_name, choose_model(label))
+
+    @property
     def compute(self) -> str:
-        """Device type, threads and torch version: rounding differs between them."""
+        """Device type, processes, threads and torch version: rounding differs between them."""
         threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
-        return f"{self.device.type}{threads}, torch {torch.__version__}"
+        processes = f", {self.team.world} processes" if self.team.world > 1 else ""
+        return f"{self.device.type}{threads}{processes}, torch {torch.__version__}"
 
     def key(self) -> dict[str, str]:
         """Digests of everything that can change a number, by part."""
         return {
             "suite": self.file.digest,
             "size": self.request.size,
-            "model": self.choice.label,
+            "model": self.label,
             "recipe": digest(self.recipe.as_dict()),
-            "pretrained": "none" if self.backbone is None else self.backbone.sha256,
+            "pretrained": self._start(),
             "protocol": digest(self.protocol.model_dump(mode="json")),
             "explain": digest([self.explain.model_dump(mode="json"), sorted(self.explainers)]),
             "seed": str(self.request.seed),
             "compute": self.compute,
             "code": digest([__version__, code_digest(_NUMBERS_COME_FROM)]),
         }
+
+    def _start(self) -> str:
+        backbone = "none" if self.backbone is None else self.backbone.sha256
+        return self.weights_sha256 or backbone
 
     def command(self, verb: str = "run", *more: str) -> str:
         """A command line that repeats the run."""
@@ -134,6 +171,11 @@ class RunPlan:
             "--size": None if asked.size == "default" else asked.size,
             **measured,
             "--pretrained": asked.pretrained,
+            "--data-dir": asked.data_dir,
+            "--precision": asked.precision,
+            "--devices": None if self.team.devices == 1 else self.team.devices,
+            "--num-nodes": None if self.team.num_nodes == 1 else self.team.num_nodes,
+            "--remove-parts": ",".join(map(str, asked.remove_parts)) or None,
             "--threads": asked.threads,
             "--device": None if asked.device == "auto" else asked.device,
             "--output": asked.output,
@@ -152,34 +194,83 @@ def make_plan(request: RunRequest) -> RunPlan:
         EnvironmentProblem: If a weights file is damaged or the device is not there.
     """
     _check_numbers(request)
-    device = _device(request)
+    device = find_device(request.device, request.threads)
+    team = _team(request, device)
     file = load_suite(request.suite)
     name, protocol = protocol_of(file.suite, request.protocol)
     choice = choose_model(request.model)
-    recipe = recipe_for(file.suite, choice.family)
+    recipe = _recipe(file.suite, choice, request)
+    check_precision(device, recipe.precision)
     model = build_model(choice, file.suite, recipe.architecture())
+    _check_data(file.suite, model, request)
     backbone = _backbone(choice, model, recipe, request)
     start_from(backbone, model, recipe)
+    _check_parts(model, request)
     return RunPlan(
         request=request,
         file=file,
         protocol_name=name,
         protocol=protocol,
         explain=_explain(protocol, request),
-        explainers=_explainers(model, request),
+        explainers=_explainers(model, protocol, request),
         choice=choice,
         recipe=recipe,
         backbone=backbone,
         device=device,
-        folder=run_folder(
-            request.output, file.suite.id, file.suite.major, choice.label, name, request.seed
-        ),
+        team=team,
+        view=model.data_config.view(),
+        folder=_folder(request, file.suite, name, choice),
+        weights_sha256=None if choice.source is None else given_sha256(choice.source),
         warnings=_warnings(file.suite, backbone),
     )
 
 
+def _team(request: RunRequest, device: torch.device) -> Team:
+    team = find_team(request.devices, request.num_nodes)
+    check_team(team, device)
+    if request.threads is None:
+        share_cores(team)
+    return team
+
+
+def _label(label: str, request: RunRequest) -> str:
+    if not request.remove_parts:
+        return label
+    removed = "remove_parts=" + "+".join(map(str, request.remove_parts))
+    return f"{label}{',' if '@' in label else '@'}{removed}"
+
+
+def _folder(request: RunRequest, suite: Suite, protocol: str, choice: ModelChoice) -> Path:
+    label = _label(choice.folder, request)
+    return run_folder(request.output, suite.id, suite.major, label, protocol, request.seed)
+
+
+def _recipe(suite: Suite, choice: ModelChoice, request: RunRequest) -> Recipe:
+    recipe = recipe_for(suite, choice.family, choice.base_label, choice.overrides)
+    return recipe if request.precision is None else replace(recipe, precision=request.precision)
+
+
+def _check_data(suite: Suite, model: Classifier, request: RunRequest) -> None:
+    """Missing files are found before anything is trained."""
+    if suite.source is None:
+        return
+    folder = find_data_folder(suite, request.data_dir)
+    if "true_masks" in model.capabilities and not has_masks(suite, folder):
+        raise UsageError(
+            f"{request.model} is shown the true objects, and {suite.id} has no masks",
+            where=str(folder),
+            next_step="add the masks the suite file names, or choose another model",
+        )
+
+
+def _check_parts(model: Classifier, request: RunRequest) -> None:
+    if request.remove_parts:
+        remove_parts(model, request.remove_parts)
+
+
 def _check_numbers(request: RunRequest) -> None:
-    lowest = {"batch_size": 1, "images": 1, "steps": 1, "threads": 1, "seed": 0}
+    lowest = {"batch_size": 1, "images": 0, "steps": 1, "threads": 1, "seed": 0}
+    lowest |= {"devices": 1, "num_nodes": 1}
     for name, low in lowest.items():
         value = getattr(request, name)
         if value is not None and not low <= value <= _MAX_SEED:
@@ -189,12 +280,17 @@ def _check_numbers(request: RunRequest) -> None:
             )
 
 
-def _device(request: RunRequest) -> torch.device:
-    if request.threads:
-        torch.set_num_threads(request.threads)
-    if request.device == "auto":
+def find_device(name: str, threads: int | None = None) -> torch.device:
+    """The device of `--device`; `--threads` holds for this process from now on.
+
+    Raises:
+        EnvironmentProblem: If this machine has no such device.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(request.device)
+    device = torch.device(name)
     there = {
         "cpu": True,
         "mps": torch.backends.mps.is_available(),
@@ -202,7 +298,7 @@ def _device(request: RunRequest) -> torch.device:
     }
     if not there.get(device.type, False):
         raise EnvironmentProblem(
-            f'device "{request.device}" is not available',
+            f'device "{name}" is not available',
             where="--device",
             next_step="ifambench doctor",
         )
@@ -216,7 +312,15 @@ def _explain(protocol: Protocol, request: RunRequest) -> Explain:
     )
 
 
-def _explainers(model: Classifier, request: RunRequest) -> tuple[str, ...]:
+def _explainers(model: Classifier, protocol: Protocol, request: RunRequest) -> tuple[str, ...]:
+    if _explain(protocol, request).images == 0:
+        if request.explainers:
+            raise UsageError(
+                "no image is explained, so no explainer can be measured",
+                where="--explainer",
+                next_step="add --images N",
+            )
+        return ()
     names = list(request.explainers) or default_explainers(model)
     for name in names:
         check_needs(name, model)
@@ -226,19 +330,20 @@ def _explainers(model: Classifier, request: RunRequest) -> tuple[str, ...]:
 def _backbone(
     choice: ModelChoice, model: Classifier, recipe: Recipe, request: RunRequest
 ) -> Backbone | None:
-    if not model.backbones(recipe.init):
+    if choice.source is not None or not model.backbones(recipe.init):
         if request.pretrained is not None:
             raise UsageError(
-                f"{choice.label} starts from scratch on this suite, it takes no backbone",
+                f"{choice.label} does not start from a backbone on this suite",
                 where="--pretrained",
             )
         return None
-    shipped = choice.entry.info.get("pretrained", "none shipped for this model")
-    return find_backbone(str(request.pretrained or shipped))
+    return find_backbone(str(request.pretrained or choice.pretrained or "none for this model"))
 
 
 def _warnings(suite: Suite, backbone: Backbone | None) -> tuple[str, ...]:
-    if backbone is None or backbone.generation_seed in (None, suite.generation.seed):
+    if backbone is None or suite.generation is None:
+        return ()
+    if backbone.generation_seed in (None, suite.generation.seed):
         return ()
     return (
         f"the backbone {backbone.name} was pretrained on images of generation seed "

@@ -135,9 +135,12 @@ def _module_entries(module: str, constant: str) -> Mapping[str, Entry]:
 def _source_entries(path: Path, module: str, constant: str) -> dict[str, Entry]:
     literal = _read_literal(path.read_text(encoding="utf-8"), constant)
     found = {}
-    for name, info in literal.items():
-        rest = {key: value for key, value in info.items() if key != "build"}
-        found[name] = Entry(name=name, module=module, build=info["build"], info=rest)
+    for template, info in literal.items():
+        rest = {key: value for key, value in info.items() if key not in ("build", "sizes")}
+        for size in info.get("sizes", [None]):
+            name = template if size is None else template.format(size=size)
+            own = rest if size is None else rest | {"size": size, "template": template}
+            found[name] = Entry(name=name, module=module, build=info["build"], info=own)
     return found
 
 

@@ -63,6 +63,7 @@ SETTINGS = (
     Setting("batch_size", int, 64, "IFAMBENCH_BATCH_SIZE"),
     Setting("format", str, "table", "IFAMBENCH_FORMAT"),
     Setting("cache", str, None, "IFAMBENCH_CACHE"),
+    Setting("data", str, None, "IFAMBENCH_DATA"),
     Setting("gate.fail_under", list, None, command="compare"),
     Setting("gate.max_drop", list, None, command="compare"),
     Setting("gate.strict", bool, None, command="compare"),

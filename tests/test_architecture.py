@@ -18,7 +18,7 @@ BASE = {"errors", "settings", "registry", "progress"}
 RECORDS = {"rescore", "metrics", "records", "comparable", "compare", "compare_seeds", "gates"}
 RECORDS |= {"leaderboard", "ranking", "reports"}
 WORK = {"train", "predict", "explain"}
-FLOW = {"pipeline", "plan", "assemble", "gallery"}
+FLOW = {"pipeline", "plan", "assemble", "gallery", "loaded", "parts", "mask_samples"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(RECORDS, BASE | RECORDS | {"suites", "data"}),

@@ -33,6 +33,8 @@ COMMANDS = {
     "train": "train",
     "pretrain": "pretrain",
     "score": "score",
+    "parts": "parts",
+    "masks": "masks",
     "compare": "compare",
     "leaderboard": "leaderboard",
     "report": "report",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +14,14 @@ from ifambench.cli.catalogues import EXPLAINERS, METRICS, MODELS
 from ifambench.cli.console import emit, note
 from ifambench.cli.options import Format
 from ifambench.errors import IfamBenchError
+from ifambench.models.sizes import SIZES
+from ifambench.registry import Entry
 from ifambench.reports.section import ALWAYS, Column, Section
+
+_SIZES = f"SIZE: {', '.join(SIZES)}. In brackets: the labels or masks a method needs."
+
+if TYPE_CHECKING:
+    from ifambench.models.catalog import ModelChoice
 
 _DIRECTIONS = {True: "higher", False: "lower", None: "-"}
 
@@ -44,7 +52,8 @@ def command(
     for registry in (MODELS, EXPLAINERS, METRICS):
         note(*(f"warning: {problem}" for problem in registry.problems()))
     sections = [_section(item, rows[item]) for item in kinds if rows[item]]
-    emit(format, data, sections, lines=[f"No {item}." for item in kinds if not rows[item]])
+    lines = [f"No {item}." for item in kinds if not rows[item]]
+    emit(format, data, sections, lines=lines + ([_SIZES] if Kind.models in kinds else []))
 
 
 def _rows(kind: Kind, roots: tuple[Path, ...]) -> list[dict[str, Any]]:
@@ -61,6 +70,7 @@ def _rows(kind: Kind, roots: tuple[Path, ...]) -> list[dict[str, Any]]:
 
 
 def _suites() -> list[dict[str, Any]]:
+    from ifambench.data.folders import data_state
     from ifambench.suites.catalog import load_suite, suite_names
 
     rows: list[dict[str, Any]] = []
@@ -77,6 +87,7 @@ def _suites() -> list[dict[str, Any]]:
                 "kind": suite.kind,
                 "test images": suite.splits.get("test"),
                 "groups": len(suite.groups.names),
+                "data": data_state(suite)[0],
                 "summary": suite.summary,
             }
         )
@@ -84,18 +95,42 @@ def _suites() -> list[dict[str, Any]]:
 
 
 def _models() -> list[dict[str, Any]]:
-    from ifambench.models.catalog import choose_model, model_labels
+    """One row per family, its methods with the labels they need."""
+    from ifambench.models.catalog import MODEL_REGISTRY, PUBLISHED, ModelChoice
 
-    choices = [choose_model(label) for label in model_labels()]
-    return [
+    rows = [
         {
-            "model": choice.label,
-            "method": choice.method,
-            "labels needed": choice.labels_needed,
-            "summary": choice.entry.summary,
+            "model": _family_name(family),
+            "methods": [_method(ModelChoice(family[0], m)) for m in family[0].info["methods"]],
+            "summary": family[0].summary,
         }
-        for choice in choices
+        for family in _families(MODEL_REGISTRY.entries().values())
     ]
+    given = [
+        {"model": name, "methods": ["given"], "summary": "published weights, from the hub"}
+        for name in PUBLISHED
+    ]
+    return rows + given
+
+
+def _method(choice: ModelChoice) -> str:
+    """The method, and in brackets the labels it needs beyond those of the classes."""
+    needed = choice.labels_needed
+    return choice.method if needed == "none" else f"{choice.method} [{needed}]"
+
+
+def _families(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """Entries that differ in size alone, together."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.info.get("template", entry.name), []).append(entry)
+    return list(found.values())
+
+
+def _family_name(family: list[Entry]) -> str:
+    """The name of one entry, or that of several with SIZE in the place of the size."""
+    template = family[0].info.get("template")
+    return family[0].name if template is None else str(template).format(size="SIZE")
 
 
 def _explainers() -> list[dict[str, Any]]:

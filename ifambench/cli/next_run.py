@@ -44,12 +44,13 @@ def _neighbours(run: LoadedRun) -> list[tuple[Path, RunRecord]]:
 
 
 def _run_command(run: LoadedRun) -> str:
-    """A run of the first model that is not this one, those without extra labels first."""
+    """A run of another model of this size that needs no extra labels, the plainest by name."""
     record, output = run.record, run.folder.parents[3]
-    entries = MODELS.entries().values()
-    others = [entry for entry in entries if entry.name != record.model.name.partition("+")[0]]
-    order = sorted(others, key=lambda entry: entry.info.get("labels_needed", "none") != "none")
-    model = order[0].name if order else "MODEL"
+    entries = MODELS.entries()
+    size = entries[own].info.get("size") if (own := record.model.architecture) in entries else None
+    others = [e for e in entries.values() if e.name != own and e.info.get("size") == size]
+    plain = [entry.name for entry in others if entry.info.get("labels_needed") == "none"]
+    model = min(plain, key=lambda name: (len(name), name), default="MODEL")
     suite = shlex.split(record.command)[2]  # as the user wrote it: a name or a path
     words = ["run", suite, "--model", model, "--seed", str(record.seed)]
     if record.suite.size != "default":  # else the two runs could not be compared

@@ -19,6 +19,14 @@ OUTPUT_PANEL = "Output"
 GATE_PANEL = "Gates"
 
 
+class Precision(StrEnum):
+    """Arithmetic of training."""
+
+    full = "32"
+    bf16 = "bf16"
+    half = "16"
+
+
 class Format(StrEnum):
     """How results are written to standard output."""
 
@@ -95,11 +103,33 @@ PretrainedOption = Annotated[
         rich_help_panel=MODEL_PANEL,
     ),
 ]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Weights of the run, where they are not in its folder.",
+        exists=True,
+        dir_okay=False,
+        show_default=False,
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder that holds the folders of suites read from files; IFAMBENCH_DATA, or that of "
+        "the user, when not given.",
+        show_default=False,
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
 SizeOption = Annotated[
     str,
     typer.Option(
         metavar="SIZE",
-        help="Training images of a generated suite; other sizes than the default are not ranked.",
+        help="Training images, the other splits in proportion; other sizes than the default are "
+        "not ranked.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -118,9 +148,9 @@ ExplainerOption = Annotated[
 ImagesOption = Annotated[
     int | None,
     typer.Option(
-        min=1,
+        min=0,
         metavar="N",
-        help="Explained images; as in the protocol when not given.",
+        help="Explained images, 0 for none; as in the protocol when not given.",
         show_default=False,
         rich_help_panel=EXPLAIN_PANEL,
     ),
@@ -161,6 +191,32 @@ ThreadsOption = Annotated[
         metavar="N",
         help="CPU threads; as many as torch chooses when not given.",
         envvar="IFAMBENCH_THREADS",
+        show_default=False,
+        rich_help_panel=COMPUTE_PANEL,
+    ),
+]
+DevicesOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Processes (cpu) or GPUs of a machine that train together, each on a part of a batch.",
+        rich_help_panel=COMPUTE_PANEL,
+    ),
+]
+NodesOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Machines that train together, under torchrun or srun.",
+        rich_help_panel=COMPUTE_PANEL,
+    ),
+]
+PrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        help="Of training: bf16 and 16 are mixed with 32; as in the recipe when not given.",
         show_default=False,
         rich_help_panel=COMPUTE_PANEL,
     ),

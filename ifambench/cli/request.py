@@ -26,11 +26,14 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how fast the work is done; nothing of it should change a result."""
+    """Where and how fast the work is done; nothing of it should change a result but by rounding."""
 
     device: str
     threads: int | None
     batch_size: int = 64
+    devices: int = 1
+    num_nodes: int = 1
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Training:
     seed: int
     size: str
     pretrained: Path | None
+    data_dir: Path | None = None
 
 
 def checked_request(
@@ -61,7 +65,8 @@ def checked_request(
 
     Raises:
         UsageError: If suite, model, method, protocol, explainer, size or device is unknown.
-        EnvironmentProblem: If nothing can be written to the output folder.
+        EnvironmentProblem: If nothing can be written to the output folder, or if files of the
+            suite are missing.
     """
     check_training(training)
     for name in explaining.explainers:
@@ -76,8 +81,12 @@ def checked_request(
 
 
 def check_training(training: Training) -> None:
-    """Raise a UsageError unless suite, protocol, size, model and method exist."""
-    from ifambench.data.load import split_sizes
+    """Raise a UsageError unless suite, protocol, size, model and method exist.
+
+    Raises:
+        EnvironmentProblem: If files of the suite are missing.
+    """
+    from ifambench.data.load import check_files, split_sizes
     from ifambench.models.catalog import choose_model
     from ifambench.suites.catalog import load_suite, protocol_of
 
@@ -85,6 +94,7 @@ def check_training(training: Training) -> None:
     protocol_of(suite, training.protocol)
     split_sizes(suite, training.size)
     choose_model(training.model)
+    check_files(suite, training.data_dir)
 
 
 def check_device(name: str) -> None:

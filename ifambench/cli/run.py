@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from ifambench.cli import options
 from ifambench.cli.console import note, stderr
 from ifambench.cli.options import Format
@@ -22,6 +24,7 @@ def command(
     protocol: options.ProtocolOption = None,
     seed: options.SeedOption = 0,
     size: options.SizeOption = "default",
+    data_dir: options.DataDirOption = None,
     pretrained: options.PretrainedOption = None,
     explainer: options.ExplainerOption = None,
     images: options.ImagesOption = None,
@@ -29,6 +32,9 @@ def command(
     batch_size: options.BatchSizeOption = 64,
     device: options.DeviceOption = "auto",
     threads: options.ThreadsOption = None,
+    devices: options.DevicesOption = 1,
+    num_nodes: options.NodesOption = 1,
+    precision: options.PrecisionOption = None,
     output: options.OutputOption = Path("runs"),
     fresh: options.FreshOption = False,
     format: options.FormatOption = Format.table,
@@ -40,14 +46,17 @@ def command(
     started = time.monotonic()
     with stoppable():  # from here on: importing torch takes seconds too
         request = checked_request(
-            Training(suite, model, protocol, seed, size, pretrained),
+            Training(suite, model, protocol, seed, size, pretrained, data_dir),
             Explaining(tuple(explainer or ()), images, steps),
-            Compute(device, threads, batch_size),
+            Compute(device, threads, batch_size, devices, num_nodes, precision),
             output,
             fresh,
         )
         from ifambench import pipeline
 
+        if pipeline.follows(request):
+            pipeline.follow(request)
+            raise typer.Exit
         with shown_progress(stderr()) as progress:
             run = pipeline.run(request, progress)
     _show(run, format, time.monotonic() - started)

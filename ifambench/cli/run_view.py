@@ -26,7 +26,7 @@ def emit_record(
         data: What `json` shows; the record when None.
         lines: Text below the tables.
     """
-    from ifambench.reports.summary import title
+    from ifambench.reports.summary import title, warnings
     from ifambench.reports.tables import summary_tables
 
     emit(
@@ -35,7 +35,7 @@ def emit_record(
         summary_tables(record),
         heading=f"{title(record)} (protocol {record.protocol.name}, seed {record.seed})",
         lines=lines,
-        annotations=dict.fromkeys(record.warnings, "warning"),
+        annotations=dict.fromkeys(warnings(record), "warning"),
     )
 
 
@@ -45,7 +45,9 @@ def finish(record: RunRecord) -> None:
     Raises:
         typer.Exit: If the run is not complete.
     """
-    note(*(f"warning: {text}" for text in record.warnings))
+    from ifambench.reports.summary import warnings
+
+    note(*(f"warning: {text}" for text in warnings(record)))
     if record.status != "complete":
         note(f"the run is {record.status}: not all of it could be measured")
         raise typer.Exit(EXIT_PARTIAL)

@@ -43,18 +43,28 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Where the images are drawn; SUITE.png when not given."),
     ] = None,
+    data_dir: options.DataDirOption = None,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Show what is known of a name."""
     suite = _suite(name)
     if images is not None or out is not None:
-        _draw(suite, name, images or 4, out)
+        _draw(suite, name, images or 4, out, data_dir)
     elif suite is not None:
         from ifambench.cli.suite_view import suite_sections
 
-        emit(format, suite.suite.model_dump(mode="json", by_alias=True), suite_sections(suite))
+        emit(format, _as_data(suite, data_dir), suite_sections(suite, data_dir))
     else:
         _other(name)(name, format)
+
+
+def _as_data(file: SuiteFile, data_dir: Path | None) -> dict[str, Any]:
+    """The suite file as it stands, and where its images are."""
+    from ifambench.data.folders import data_state
+
+    state, folder = data_state(file.suite, data_dir)
+    data = {"state": state, "folder": None if folder is None else str(folder)}
+    return {**file.suite.model_dump(mode="json", by_alias=True), "data": data}
 
 
 def _suite(name: str) -> SuiteFile | None:
@@ -126,7 +136,9 @@ def _show_run(name: str, style: Format) -> None:
     emit_record(style, run.record, lines=[f"{run.folder}: {run.record.status}", run.record.command])
 
 
-def _draw(suite: SuiteFile | None, name: str, images: int, out: Path | None) -> None:
+def _draw(
+    suite: SuiteFile | None, name: str, images: int, out: Path | None, data_dir: Path | None
+) -> None:
     if suite is None:
         raise UsageError(
             f'"{name}" is not a suite, and only suites have images to draw',
@@ -141,7 +153,7 @@ def _draw(suite: SuiteFile | None, name: str, images: int, out: Path | None) -> 
 
     split = suite.suite.protocol[suite.suite.default_protocol].eval_split
     with shown_progress(stderr()) as progress:
-        data = load_data(suite.suite, splits=[split], progress=progress)
+        data = load_data(suite.suite, splits=[split], progress=progress, data_dir=data_dir)
     path = out or Path(f"{suite.suite.id}.png")
     write_bytes_atomic(path, contact_sheet(sheet_rows(data, split, images)))
     say(str(path))

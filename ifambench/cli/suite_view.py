@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ifambench.reports.section import ALWAYS, Column, Section
@@ -20,7 +21,7 @@ def facts_section(title: str, facts: Mapping[str, Any]) -> Section:
     return Section("facts", title, _FACTS, rows)
 
 
-def suite_sections(file: SuiteFile) -> list[Section]:
+def suite_sections(file: SuiteFile, data_dir: Path | None = None) -> list[Section]:
     """What the suite is, its images, its protocols, its published reference numbers."""
     suite = file.suite
     about = {
@@ -33,13 +34,32 @@ def suite_sections(file: SuiteFile) -> list[Section]:
         "minority groups": suite.groups.minority,
         "image size": f"{suite.image_size} x {suite.image_size}",
         "known issues": suite.known_issues,
-        "data": f"generated from seed {suite.generation.seed}",
+        **_data(suite, data_dir),
         "file": str(file.path),
         "sha256": file.digest,
     }
     heading = f"{suite.title} ({suite.id})"
     sections = [facts_section(heading, about), _images(suite), _protocols(suite)]
     return [*sections, *_references(suite)]
+
+
+def _data(suite: Suite, data_dir: Path | None) -> dict[str, str]:
+    """Where the images come from, and whether they are at hand."""
+    from ifambench.data.folders import data_root, data_state, has_masks
+
+    if suite.generation is not None:
+        return {"data": f"generated from seed {suite.generation.seed}"}
+    assert suite.source is not None
+    state, folder = data_state(suite, data_dir)
+    if folder is None:
+        known = {"data": f"not found in {data_root(data_dir)} (--data-dir, IFAMBENCH_DATA)"}
+    else:
+        masks = {True: "found", False: f"none (wanted in {suite.source.masks}/)"}
+        known = {"data": f"{state}: {folder}"}
+        if suite.source.masks is not None:
+            known["masks"] = masks[has_masks(suite, folder)]
+    more = {"how to get it": suite.source.how_to_get, "homepage": suite.source.homepage}
+    return known | {name: text for name, text in more.items() if text}
 
 
 def _images(suite: Suite) -> Section:

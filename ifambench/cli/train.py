@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
+
 from ifambench.cli import options
 from ifambench.cli.console import emit, stderr
 from ifambench.cli.options import Format
@@ -17,9 +19,13 @@ def command(
     protocol: options.ProtocolOption = None,
     seed: options.SeedOption = 0,
     size: options.SizeOption = "default",
+    data_dir: options.DataDirOption = None,
     pretrained: options.PretrainedOption = None,
     device: options.DeviceOption = "auto",
     threads: options.ThreadsOption = None,
+    devices: options.DevicesOption = 1,
+    num_nodes: options.NodesOption = 1,
+    precision: options.PrecisionOption = None,
     output: options.OutputOption = Path("runs"),
     fresh: options.FreshOption = False,
     format: options.FormatOption = Format.table,
@@ -30,14 +36,17 @@ def command(
     """
     with stoppable():  # from here on: importing torch takes seconds too
         request = checked_request(
-            Training(suite, model, protocol, seed, size, pretrained),
+            Training(suite, model, protocol, seed, size, pretrained, data_dir),
             Explaining(),
-            Compute(device, threads),
+            Compute(device, threads, devices=devices, num_nodes=num_nodes, precision=precision),
             output,
             fresh,
         )
         from ifambench import pipeline
 
+        if pipeline.follows(request):
+            pipeline.follow(request)
+            raise typer.Exit
         with shown_progress(stderr()) as progress:
             weights = pipeline.train(request, progress)
     emit(format, {"weights": str(weights)}, [], lines=[str(weights)])

@@ -18,21 +18,31 @@ if TYPE_CHECKING:
 
 def command(
     suite: options.SuiteArgument,
+    data_dir: options.DataDirOption = None,
     format: options.FormatOption = Format.table,
 ) -> None:
-    """Read a suite file, make its data, check counts and fingerprints; exit 1 on findings."""
+    """Read a suite file, make or read its data, check counts and fingerprints.
+
+    Exit code 1 on findings. Images that are not on this machine are no finding, unless --data-dir
+    says where they should be.
+    """
     with shown_progress(stderr()) as progress:
-        findings = _findings(suite, progress)
-    lines = findings or [f"{suite}: no findings"]
+        findings, state = _findings(suite, data_dir, progress)
+    unchecked = "; the images are not on this machine and were not checked"
+    lines = findings or [f"{suite}: no findings{unchecked if state == 'not found' else ''}"]
     annotations = dict.fromkeys(findings, "error")
-    data = {"suite": suite, "findings": findings}
+    data = {"suite": suite, "data": state, "findings": findings}
     emit(format, data, [], lines=lines, annotations=annotations)
     if findings:
         count = f"{len(findings)} findings" if len(findings) > 1 else "1 finding"
         raise CheckFailed(count, where=suite, next_step="correct the suite file")
 
 
-def _findings(name_or_path: str, progress: Progress) -> list[str]:
+def _findings(
+    name_or_path: str, data_dir: Path | None, progress: Progress
+) -> tuple[list[str], str]:
+    """What is wrong, and whether the images are generated, found or not found."""
+    from ifambench.data.folders import data_state, find_data_folder
     from ifambench.suites.catalog import load_suite, suite_names
 
     path = Path(name_or_path)
@@ -45,8 +55,14 @@ def _findings(name_or_path: str, progress: Progress) -> list[str]:
     except UsageError as error:
         if path.suffix == ".toml" and not path.is_file():
             raise
-        return [_line(error)]
-    return [*_contradictions(suite), *_recipe_findings(suite), *_data_findings(suite, progress)]
+        return [_line(error)], "unknown"
+    state, _ = data_state(suite, data_dir)
+    if state == "not found" and data_dir is not None:
+        find_data_folder(suite, data_dir)  # explains where it looked
+    found = [*_contradictions(suite), *_recipe_findings(suite)]
+    if state != "not found":
+        found += _data_findings(suite, data_dir, progress)
+    return found, state
 
 
 def _contradictions(suite: Suite) -> list[str]:
@@ -62,9 +78,11 @@ def _contradictions(suite: Suite) -> list[str]:
             found.append(f"{key}.groups add up to {sum(expected.groups)}, not to {expected.n}")
         if len(expected.groups) != len(suite.groups.names):
             found.append(f"{key}.groups has {len(expected.groups)} counts for the declared groups")
-    missing = [split for split in suite.splits if split not in suite.generation.fingerprint]
-    if missing:
-        found.append(f"generation.fingerprint lacks {', '.join(missing)}: pixels are not checked")
+    if suite.generation is not None:
+        missing = [split for split in suite.splits if split not in suite.generation.fingerprint]
+        if missing:
+            lacking = ", ".join(missing)
+            found.append(f"generation.fingerprint lacks {lacking}: pixels are not checked")
     return [*found, *_protocol_findings(suite)]
 
 
@@ -93,14 +111,14 @@ def _recipe_findings(suite: Suite) -> list[str]:
     return found
 
 
-def _data_findings(suite: Suite, progress: Progress) -> list[str]:
+def _data_findings(suite: Suite, data_dir: Path | None, progress: Progress) -> list[str]:
     """What is wrong with the images of each split."""
     from ifambench.data.load import load_data
 
     found = []
     for split in suite.splits:
         try:
-            load_data(suite, splits=[split], progress=progress)
+            load_data(suite, splits=[split], progress=progress, data_dir=data_dir)
         except IfamBenchError as error:
             found.append(_line(error))
     return list(dict.fromkeys(found))

@@ -3,52 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
-from ifambench.data import waterdigits
-from ifambench.data.manifest import SuiteData, check_groups
-from ifambench.data.textures import TextureParams
+from ifambench.data.files import FilePixels, content_digests, rows_fingerprint
+from ifambench.data.folders import find_data_folder
+from ifambench.data.generated import generate
+from ifambench.data.images import View
+from ifambench.data.manifest import SuiteData, check_counts, check_groups
+from ifambench.data.readers import READERS
+from ifambench.data.subset import draw_subset
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.progress import Progress
+from ifambench.suites.source import Source
 from ifambench.suites.spec import Suite
 
 DEFAULT_SIZE = "default"
-_MIN_SIZE = 200
-
-
-@dataclass(frozen=True)
-class MemoryPixels:
-    """Images held in memory; an id ends in the position of the image within its split.
-
-    Attributes:
-        stacks: For each split and variant, (N, H, W, 3) uint8.
-        mask_stacks: For each split, (N, H, W) bool.
-    """
-
-    stacks: Mapping[tuple[str, str], NDArray[np.uint8]]
-    mask_stacks: Mapping[str, NDArray[np.bool_]]
-
-    def images(self, rows: pd.DataFrame) -> NDArray[np.uint8]:
-        """The images of the manifest rows, (N, H, W, 3) RGB."""
-        position = _positions(rows)
-        keys = list(zip(rows["split"], rows["variant"], strict=True))
-        return np.stack([self.stacks[key][p] for key, p in zip(keys, position, strict=True)])
-
-    def masks(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
-        """The true foreground masks of the manifest rows, (N, H, W)."""
-        pairs = zip(rows["split"], _positions(rows), strict=True)
-        return np.stack([self.mask_stacks[split][p] for split, p in pairs])
-
-
-def _positions(rows: pd.DataFrame) -> list[int]:
-    return [int(name.rpartition("-")[2]) for name in rows["id"]]
+_MIN_GENERATED = 200
+_MIN_PER_GROUP = 4
 
 
 def load_data(
@@ -56,200 +30,130 @@ def load_data(
     size: str = DEFAULT_SIZE,
     splits: Iterable[str] | None = None,
     progress: Progress | None = None,
+    view: View | None = None,
+    data_dir: Path | None = None,
 ) -> SuiteData:
-    """Generate the suite's data and check counts and fingerprint.
+    """Generate the suite's data or find its files; check counts and fingerprints.
 
     Args:
         suite: The suite file's content.
-        size: `default`, or the number of training images; the other splits grow in proportion.
-        splits: The splits to make; all declared ones by default.
+        size: `default`, or the number of training images; the other splits change in proportion.
+        splits: The splits to load; all declared ones by default.
         progress: Told about each image.
+        view: How image files are brought to the model's size; the suite's size by default.
+        data_dir: Folder of the suites' folders, or None for the default places.
 
     Raises:
-        UsageError: If `size` is not a number of images the suite can be drawn with.
-        EnvironmentProblem: If a declared group is empty, or if counts or pixels differ from what
-            the suite file promises.
+        UsageError: If `size` is not a number of images the suite can have, or if generated images
+            are asked for in another size than they have.
+        EnvironmentProblem: If files are missing, damaged or not described by their table, if a
+            declared group is empty, or if counts or fingerprints differ from what the suite file
+            promises.
     """
-    params = generation_params(suite)
-    counts = split_sizes(suite, size)
-    wanted = [name for name in counts if splits is None or name in set(splits)]
+    chosen = set(suite.splits if splits is None else splits)
+    counts = {name: n for name, n in split_sizes(suite, size).items() if name in chosen}
     progress = progress or Progress()
-    progress.start("data", sum(counts[name] for name in wanted))
-    made = {name: _generate_split(suite, params, name, counts[name], progress) for name in wanted}
-    manifest = pd.concat([rows for rows, _, _, _ in made.values()], ignore_index=True)
-    check_groups(suite, manifest)
-    fingerprints = {name: _fingerprint(*part) for name, part in made.items()}
-    if size == DEFAULT_SIZE:
-        _check_fingerprints(suite, fingerprints)
-        _check_counts(suite, manifest)
-    return SuiteData(
-        suite=suite,
-        manifest=manifest,
-        pixels=_merge(made.values()),
-        digest=hashlib.sha256(repr(sorted(fingerprints.items())).encode()).hexdigest(),
-        size=size,
-    )
+    if suite.source is None:
+        return _drawn(suite, size, counts, progress, view)
+    folder = find_data_folder(suite, data_dir)
+    return _from_files(suite, suite.source, folder, size, counts, progress, view)
+
+
+def check_files(suite: Suite, data_dir: Path | None = None) -> None:
+    """Raise an EnvironmentProblem unless the files of a suite are there; reads only the table."""
+    if suite.source is not None:
+        READERS[suite.source.reader](suite, find_data_folder(suite, data_dir))
+
+
+def _drawn(
+    suite: Suite, size: str, counts: Mapping[str, int], progress: Progress, view: View | None
+) -> SuiteData:
+    if view is not None and view.image_size != suite.image_size:
+        raise UsageError(
+            f"the images of {suite.id} are drawn with {suite.image_size} pixels, "
+            f"the model takes {view.image_size}",
+            next_step="choose a model of this size, or a suite that is read from files",
+        )
+    made = generate(suite, counts, progress)
+    _check(suite, made.manifest, size, made.fingerprints)
+    return SuiteData(suite, made.manifest, made.pixels, _digest(made.fingerprints), size)
+
+
+def _from_files(
+    suite: Suite,
+    source: Source,
+    folder: Path,
+    size: str,
+    counts: Mapping[str, int],
+    progress: Progress,
+    view: View | None,
+) -> SuiteData:
+    table = READERS[source.reader](suite, folder)
+    rows = table[table["split"].isin(list(counts))].reset_index(drop=True)
+    check_groups(suite, rows)
+    if size != DEFAULT_SIZE:
+        rows = draw_subset(rows, counts, suite.groups.names)
+    parts = {str(name): part for name, part in rows.groupby("split", sort=False)}
+    _check(suite, rows, size, {name: rows_fingerprint(part) for name, part in parts.items()})
+    progress.start("data", len(rows))
+    digests = {name: content_digests(folder, part, progress) for name, part in parts.items()}
+    pixels = FilePixels(folder, view or View(suite.image_size), source.mask_threshold)
+    return SuiteData(suite, rows, pixels, _digest(digests), size)
 
 
 def split_sizes(suite: Suite, size: str) -> dict[str, int]:
     """Images per split for a `--size`.
 
+    Generated suites are drawn with a number that divides into the groups; of suites read from
+    files a part can be taken, but no more images than there are.
+
     Raises:
-        UsageError: If the size is not a number of at least 200 training images that divides into
-            the groups.
+        UsageError: If the size is neither `default` nor such a number of training images.
     """
     if size == DEFAULT_SIZE:
         return dict(suite.splits)
-    cells = len(suite.groups.names)
-    if not size.isdecimal() or int(size) < _MIN_SIZE or int(size) % cells:
-        raise UsageError(
-            f'"{size}" is not a size',
-            where="--size",
-            choices=["default", f"training images: at least {_MIN_SIZE}, a multiple of {cells}"],
-        )
-    scale = int(size) / suite.splits["train"]
-    return {name: max(1, round(n * scale / cells)) * cells for name, n in suite.splits.items()}
+    cells, full = len(suite.groups.names), suite.splits["train"]
+    number = int(size) if size.isdecimal() and size.isascii() else -1
+    if suite.source is None:
+        wanted = f"at least {_MIN_GENERATED}, a multiple of {cells}"
+        if number < _MIN_GENERATED or number % cells:
+            raise _no_size(size, wanted)
+        scale = number / full
+        return {name: max(1, round(n * scale / cells)) * cells for name, n in suite.splits.items()}
+    if not _MIN_PER_GROUP * cells <= number <= full:
+        raise _no_size(size, f"{_MIN_PER_GROUP * cells} to {full}")
+    return {name: max(cells, round(n * number / full)) for name, n in suite.splits.items()}
 
 
-def generation_params(suite: Suite) -> waterdigits.WaterdigitsParams:
-    """The generator's parameters from `[generation.params]`, checked.
-
-    Raises:
-        UsageError: If a parameter is unknown, of the wrong type or out of range.
-    """
-    where = f"suites/{suite.id}/suite.toml: generation.params"
-    given = suite.generation.params
-    for names, kind in (
-        (given, waterdigits.WaterdigitsParams),
-        (given.get("texture", {}), TextureParams),
-    ):
-        known = [field.name for field in fields(kind)]
-        for name in names:
-            if name not in known:
-                raise UsageError(f'unknown parameter "{name}"', where=where, choices=known)
-    try:
-        params = TypeAdapter(waterdigits.WaterdigitsParams).validate_python(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(first["msg"], where=f"{where}.{key}") from error
-    for key, problem in _problems(suite, params):
-        raise UsageError(problem, where=f"{where}.{key}")
-    return params
+def _no_size(size: str, wanted: str) -> UsageError:
+    choices = ["default", f"training images: {wanted}"]
+    return UsageError(f'"{size}" is not a size', where="--size", choices=choices)
 
 
-def _problems(suite: Suite, params: waterdigits.WaterdigitsParams) -> Iterator[tuple[str, str]]:
-    """Parameters that contradict each other or the suite, with what is wrong."""
-    if len(params.digits) != len(suite.labels):
-        yield "digits", f"{len(params.digits)} classes of digits for {len(suite.labels)} labels"
-    if not all(group and set(group) <= set(range(10)) for group in params.digits):
-        yield "digits", "each class needs digits between 0 and 9"
-    if suite.attributes.keys() != {"place"} or suite.groups.by != ["y", "place"]:
-        yield "digits", "the generator has the one attribute place; groups.by must be y, place"
-    if not 0 <= params.correlation <= 1:
-        yield "correlation", "must be between 0 and 1"
-    if params.side != suite.image_size or params.side % 8:
-        yield "side", f"must be image_size ({suite.image_size}) and divisible by 8"
-    low, high = params.diameter
-    if not 0 < low <= high <= 0.75 * params.side:
-        yield "diameter", f"must be two rising numbers up to {0.75 * params.side:g}"
-    if params.textures_per_place < 1:
-        yield "textures_per_place", "must be positive"
+def _check(
+    suite: Suite, manifest: pd.DataFrame, size: str, fingerprints: Mapping[str, str]
+) -> None:
+    """Every group has an image; at the default size, counts and fingerprints are as promised."""
+    check_groups(suite, manifest)
+    if size == DEFAULT_SIZE:
+        check_counts(suite, manifest)
+        _check_fingerprints(suite, fingerprints)
 
 
-_Part = tuple[pd.DataFrame, dict[str, NDArray[np.uint8]], NDArray[np.bool_], str]
-
-
-def _generate_split(
-    suite: Suite,
-    params: waterdigits.WaterdigitsParams,
-    split: str,
-    n: int,
-    progress: Progress,
-) -> _Part:
-    """Manifest rows, images per variant and masks of one split."""
-    side = params.side
-    evaluated = {protocol.eval_split for protocol in suite.protocol.values()}
-    variants = waterdigits.VARIANTS if split in evaluated else waterdigits.VARIANTS[:1]
-    stacks = {name: np.empty((n, side, side, 3), np.uint8) for name in variants}
-    masks = np.empty((n, side, side), np.bool_)
-    rows = []
-    for index, (y, place) in enumerate(waterdigits.assign(params, split, n)):
-        drawn = waterdigits.render(suite.generation.seed, params, split, index, y, place)
-        masks[index] = drawn.mask
-        for name in variants:
-            stacks[name][index] = drawn.variants[name]
-            rows.append(_row(suite, split, index, y, place, name, drawn))
-        progress.advance()
-    frame = pd.DataFrame(rows).sort_values(["variant", "id"], kind="stable", ignore_index=True)
-    return frame, stacks, masks, split
-
-
-def _row(
-    suite: Suite,
-    split: str,
-    index: int,
-    y: int,
-    place: int,
-    variant: str,
-    drawn: waterdigits.Rendered,
-) -> dict[str, Any]:
-    name = f"{split}-{index:05d}"
-    return {
-        "id": name,
-        "path": "generated",
-        "split": split,
-        "y": y,
-        "group": suite.groups.names[y * len(waterdigits.PLACES) + place],
-        "a_place": waterdigits.PLACES[place],
-        "mask": "generated",
-        "variant": variant,
-        "fg_id": drawn.glyph,
-        "bg_id": drawn.backgrounds[variant],
-    }
-
-
-def _merge(parts: Iterable[_Part]) -> MemoryPixels:
-    """One pixel store for all splits."""
-    stacks: dict[tuple[str, str], NDArray[np.uint8]] = {}
-    masks: dict[str, NDArray[np.bool_]] = {}
-    for _, images, foreground, split in parts:
-        stacks |= {(split, variant): stack for variant, stack in images.items()}
-        masks[split] = foreground
-    return MemoryPixels(stacks, masks)
-
-
-def _fingerprint(
-    rows: pd.DataFrame, stacks: dict[str, NDArray[np.uint8]], masks: NDArray[np.bool_], _: str
-) -> str:
-    found = hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode())
-    found.update(np.packbits(masks).tobytes())
-    for name in sorted(stacks):
-        found.update(stacks[name].tobytes())
-    return found.hexdigest()
+def _digest(parts: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
 
 
 def _check_fingerprints(suite: Suite, found: Mapping[str, str]) -> None:
+    kind = "generated" if suite.source is None else "listed"
+    section = "generation" if suite.source is None else "source"
     for split, value in found.items():
-        promised = suite.generation.fingerprint.get(split)
+        promised = suite.origin.fingerprint.get(split)
         if promised is not None and promised != value:
             raise EnvironmentProblem(
-                f'the generated split "{split}" is not the published one '
+                f'the {kind} split "{split}" is not the published one '
                 f"(sha256 {value} instead of {promised})",
-                where=f"suites/{suite.id}/suite.toml: generation.fingerprint.{split}",
+                where=f"suites/{suite.id}/suite.toml: {section}.fingerprint.{split}",
                 next_step="if you changed the suite, give it its own id and this fingerprint; "
                 "else report it with the versions that ifambench doctor shows",
-            )
-
-
-def _check_counts(suite: Suite, manifest: pd.DataFrame) -> None:
-    originals = manifest[manifest["variant"] == "original"]
-    for split, rows in originals.groupby("split"):
-        counts = rows["group"].value_counts()
-        found = [int(counts[name]) for name in suite.groups.names]
-        expected = suite.expected.get(str(split))
-        if expected is not None and found != expected.groups:
-            raise EnvironmentProblem(
-                f'split "{split}" has groups of {found} images, expected {expected.groups}',
-                where=f"suites/{suite.id}/suite.toml: expected.{split}.groups",
             )

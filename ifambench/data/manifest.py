@@ -73,3 +73,30 @@ def check_groups(suite: Suite, manifest: pd.DataFrame) -> None:
                 where=f"suites/{suite.id}/suite.toml: groups.names",
                 next_step="ask for more images (--size) or correct the suite file",
             )
+
+
+def check_counts(suite: Suite, manifest: pd.DataFrame) -> None:
+    """The splits have the sizes that `[splits]` and `[expected]` promise, group by group.
+
+    Raises:
+        EnvironmentProblem: Naming the first split and group that differ.
+    """
+    originals = manifest[manifest["variant"] == "original"]
+    for split, rows in originals.groupby("split"):
+        counts = rows["group"].value_counts()
+        found = {name: int(counts.get(name, 0)) for name in suite.groups.names}
+        expected = suite.expected.get(str(split))
+        if expected is not None and list(found.values()) != expected.groups:
+            listed = ", ".join(f"{n} {name}" for name, n in found.items())
+            raise _other_counts(suite, f"expected.{split}.groups", listed, expected.groups)
+        if len(rows) != suite.splits[str(split)]:
+            n = suite.splits[str(split)]
+            raise _other_counts(suite, f"splits.{split}", f"{len(rows)} images", n)
+
+
+def _other_counts(suite: Suite, key: str, found: str, expected: object) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f'split "{key.split(".")[1]}" has {found}; expected {expected}',
+        where=f"suites/{suite.id}/suite.toml: {key}",
+        next_step="get the data the suite file describes; a suite of your own needs its own counts",
+    )

@@ -53,6 +53,17 @@ class ExplainResult:
     n_forwards: int
 
 
+def nothing_explained() -> ExplainResult:
+    """The result of explaining no image."""
+    curves = ("explainer", "group", "fraction", "deletion", "insertion", "n")
+    return ExplainResult(
+        explanations=pd.DataFrame(columns=list(EXPLANATION_COLUMNS)),
+        curves=pd.DataFrame(columns=list(curves)),
+        maps={},
+        n_forwards=0,
+    )
+
+
 def explain_rows(
     model: Classifier,
     data: SuiteData,

@@ -137,7 +137,7 @@ def localization_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:
     """Rows of all metrics of this file.
 
     The metrics of a selection have rows only for explainers that select patches, the empty
-    selections only for models that do.
+    selections only for models that do; split by group where there are any.
     """
     rows = []
     for explainer, frame in explained(tables.explanations, context.groups):
@@ -162,10 +162,16 @@ def _wanted(frame: pd.DataFrame) -> list[tuple[str, str, str]]:
 def _empty_selection_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:
     if "n_selected" not in tables.predictions:
         return []
-    counts = select_images(tables.predictions, context)["n_selected"].dropna()
-    if counts.empty:
+    images = select_images(tables.predictions, context).dropna(subset=["n_selected"])
+    if images.empty:
         return []
-    return [rate_row(METRICS, "empty_selection_rate", int((counts == 0).sum()), len(counts))]
+    empty = images["n_selected"] == 0
+    groups = context.groups if empty.any() else ()
+    parts = {"all": empty} | {name: empty[images["group"] == name] for name in groups}
+    return [
+        rate_row(METRICS, "empty_selection_rate", int(part.sum()), len(part), group=name)
+        for name, part in parts.items()
+    ]
 
 
 def _total(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ifambench.data.images import Interpolation, View
 from ifambench.errors import UsageError
 
 
@@ -30,11 +31,19 @@ class DataConfig:
         image_size: Height and width in pixels.
         mean: Per channel, on the scale [0, 1].
         std: Per channel, on the scale [0, 1].
+        crop_pct: Share of the resized image's shorter side that the centre crop keeps.
+        interpolation: Of the resize.
     """
 
     image_size: int
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    crop_pct: float = 1.0
+    interpolation: Interpolation = "bilinear"
+
+    def view(self) -> View:
+        """How image files are read for this model."""
+        return View(self.image_size, self.crop_pct, self.interpolation)
 
     def normalise(self, images: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
         """(B, H, W, 3) uint8 -> (B, 3, H, W) float32, zero mean and unit variance."""
@@ -79,6 +88,8 @@ class Classifier(nn.Module):
         num_classes: C.
         patch_grid: (h, w), the grid of relevance maps.
         num_prefix_tokens: P.
+        mask_coverage: Models with true masks: a patch is theirs when more than this share of its
+            pixels belongs to the object.
         capabilities: See the module docstring.
     """
 
@@ -88,6 +99,7 @@ class Classifier(nn.Module):
     num_classes: int
     patch_grid: tuple[int, int]
     num_prefix_tokens: int
+    mask_coverage: float = 0.5
 
     @abstractmethod
     def logits(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
@@ -113,6 +125,18 @@ class Classifier(nn.Module):
     def select(self, images: Tensor) -> Selection:
         """The model's own selection of patches."""
         raise self.lacks("selection")
+
+    def selection(self, images: Tensor) -> Tensor:
+        """The patches that stage 2 sees, (B, h, w) bool."""
+        return self.select(images).mask
+
+    def part_maps(self, images: Tensor) -> Tensor:
+        """Part probabilities of stage 1, (B, K + 1, h, w), background last."""
+        return self.select(images).part_maps
+
+    def logits_under(self, images: Tensor, selection: Selection) -> Tensor:
+        """Class logits of the second stage under a selection of this model, (B, C)."""
+        return self.logits_from_patches(images, selection.mask)
 
     def backbones(self, init: str) -> list[Any]:
         """The timm ViTs that start from a pretrained backbone.

@@ -1,14 +1,22 @@
-"""Names on the command line become models: `vit-micro`, `vit-micro+groupdro`, `ifam-vit-micro`.
+"""Names on the command line become models.
 
-A model name stands for an architecture with its own training method; `+method` picks another one.
+vit-b                         an architecture with its own training method
+vit-b+groupdro                another method
+ifam-vit-b@num_parts=8        with recipe fields replaced (`,` between several)
+ifam-vit-b.waterbirds-k8      published weights (`PUBLISHED`)
+ckpt:PATH, hf-hub:OWNER/REPO  given weights; the architecture is read from the tensors
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from ifambench.errors import unknown_name
+from ifambench.errors import UsageError, unknown_name
+from ifambench.models.sizes import SIZES
 from ifambench.registry import Entry, Registry
 from ifambench.suites.spec import Suite
 
@@ -18,32 +26,91 @@ if TYPE_CHECKING:
 MODEL_REGISTRY = Registry("model", "ifambench.models", "MODELS")
 
 #: Group labels each training method uses beyond the class labels.
-LABELS_NEEDED = {"erm": "none", "ifam": "none", "groupdro": "train", "dfr": "val"}
+LABELS_NEEDED = {
+    "erm": "none",
+    "ifam": "none",
+    "parts": "none",
+    "probe": "none",
+    "mixup": "none",
+    "jtt": "none",
+    "rwg": "train",
+    "groupdro": "train",
+    "dfr": "val",
+}
+
+#: Published checkpoints of the two-stage model, all ViT-B/14 with 4 registers (siim: RAD-DINO).
+PUBLISHED = {
+    f"ifam-vit-b.{tag}": f"hf-hub:ananthu-aniraj/ifam-{tag}"
+    for tag in ("waterbirds-k4", "waterbirds-k8", "cub-k8", "metashift-k8", "siim-acr-k8")
+}
+
+_GIVEN = ("ckpt:", "hf-hub:")
+GIVEN_ENTRY = Entry(
+    name="given",
+    module="ifambench.models.checkpoints",
+    build="build_given",
+    info={
+        "family": "given",
+        "method": "given",
+        "methods": ["given"],
+        "labels_needed": "unknown",
+        "summary": "given weights, not trained here",
+    },
+)
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A model and the method that trains it.
+    """A model and how it comes to its weights.
 
     Attributes:
         entry: The catalogue entry of the architecture.
-        method: The training method.
+        method: The training method; `given` when the weights are.
+        overrides: Recipe fields given in the name, as text.
+        source: `ckpt:...` or `hf-hub:...` for given weights, else None.
+        name: As on the command line, without overrides and method.
     """
 
     entry: Entry
     method: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    source: str | None = None
+    name: str = ""
 
     @property
-    def label(self) -> str:
-        """The name in folders and tables; the method only when it is not the model's own."""
+    def base_label(self) -> str:
+        """The name in recipes: the method only when it is not the model's own."""
         own = self.entry.info["method"] == self.method
         return self.entry.name if own else f"{self.entry.name}+{self.method}"
 
     @property
+    def label(self) -> str:
+        """The name in commands and tables."""
+        if self.source is not None:
+            return self.name
+        pairs = ",".join(f"{key}={value}" for key, value in sorted(self.overrides.items()))
+        return f"{self.base_label}@{pairs}" if pairs else self.base_label
+
+    @property
+    def folder(self) -> str:
+        """The label as one path component."""
+        if self.source is None or self.name in PUBLISHED:
+            return self.label
+        scheme, _, rest = self.source.partition(":")
+        shown = rest.replace("/", "--") if scheme == "hf-hub" else PurePath(rest).stem
+        return re.sub(r"[^A-Za-z0-9._@=+-]", "_", f"{scheme}-{shown}")
+
+    @property
     def family(self) -> str:
-        """The recipe family: `vit`, `oracle`, `ifam`; with `+method` as in `label`."""
+        """The recipe family: `vit`, `oracle`, `ifam`; with `+method` as in `base_label`."""
         family = str(self.entry.info["family"])
-        return family + self.label.removeprefix(self.entry.name)
+        return family + self.base_label.removeprefix(self.entry.name)
+
+    @property
+    def pretrained(self) -> str | None:
+        """What training starts from unless another backbone is asked for."""
+        size = self.entry.info.get("size")
+        return SIZES[size].pretrained if size else self.entry.info.get("pretrained")
 
     @property
     def labels_needed(self) -> str:
@@ -53,19 +120,37 @@ class ModelChoice:
 
 
 def choose_model(name: str) -> ModelChoice:
-    """Parse `model` or `model+method`.
+    """Parse a model name; see the module docstring.
 
     Raises:
         UsageError: If there is no such model, or the model has no such method.
     """
-    base, plus, method = name.partition("+")
+    if name in PUBLISHED or name.startswith(_GIVEN):
+        return ModelChoice(GIVEN_ENTRY, "given", source=PUBLISHED.get(name, name), name=name)
+    whole, _, given = name.partition("@")
+    base, plus, method = whole.partition("+")
     entry = MODEL_REGISTRY.entry(base)
     methods = list(entry.info["methods"])
     if plus and method not in methods:
         raise unknown_name(
             f"method of {base}", method, methods, list_command=f"ifambench show {base}"
         )
-    return ModelChoice(entry, method or str(entry.info["method"]))
+    overrides = _overrides(given, name) if given or whole != name else {}
+    return ModelChoice(entry, method or str(entry.info["method"]), overrides, name=base)
+
+
+def _overrides(text: str, name: str) -> dict[str, str]:
+    found = {}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if not (re.fullmatch(r"[a-z0-9_.]+", key) and equals and value):
+            raise UsageError(
+                f'"{part}" is not KEY=VALUE with a recipe field as key',
+                where=f"--model {name}",
+                next_step="for instance ifam-vit-ti@num_parts=8,mask_gradient=soft",
+            )
+        found[key] = value
+    return found
 
 
 def model_labels() -> list[str]:
@@ -78,8 +163,21 @@ def model_labels() -> list[str]:
 
 
 def build_model(choice: ModelChoice, suite: Suite, options: dict[str, Any]) -> Classifier:
-    """The untrained model for a suite; `options` are the recipe's architecture options."""
-    model: Classifier = choice.entry.load()(
-        num_classes=len(suite.labels), image_size=suite.image_size, **options
-    )
+    """The model for a suite, untrained unless its weights are given.
+
+    Args:
+        choice: Which model.
+        suite: Gives the classes and, unless the weights do, the image size.
+        options: The recipe's architecture options; `image_size` replaces the suite's.
+
+    Raises:
+        UsageError: If the image size does not fit, or given weights have other classes.
+        EnvironmentProblem: If given weights are missing or damaged.
+    """
+    shape: dict[str, Any] = {"num_classes": len(suite.labels), "image_size": suite.image_size}
+    if choice.source is not None:
+        shape = {"num_classes": len(suite.labels), "source": choice.source}
+    elif "size" in choice.entry.info:
+        shape["size"] = choice.entry.info["size"]
+    model: Classifier = choice.entry.load()(**(shape | options))
     return model

@@ -1,57 +1,50 @@
 """A plain timm vision transformer behind the `Classifier` interface, and its masked upper bound.
 
-`vit-micro` is the ERM baseline: class-token pooling, all patches. `oracle-vit-micro` is the same
-network shown only the patches of the true object (early masking with true masks).
+`vit-*` is the ERM baseline: the head reads the class token. `vit-gap-*` is the same network whose
+head reads the mean of the patch tokens after the last norm. `oracle-vit-*` is `vit-*` shown only
+the patches of the true object (early masking with true masks).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from ifambench.models.base import Classifier, DataConfig, Trace, one_image_size
-from ifambench.models.timm_import import import_timm
-from ifambench.models.tokens import (
-    Kept,
-    all_patches,
-    drop_patches,
-    embed,
-    encode,
-    pool,
-    readout,
-)
+from ifambench.models.tokens import Kept, all_patches, drop_patches, embed, encode, pool
+from ifambench.models.trace import trace_vit
+from ifambench.models.vit import check_vit, data_config_of, make_vit
 
 MODELS = {
-    "vit-micro": {
-        "build": "build_vit_micro",
+    "vit-{size}": {
+        "build": "build_vit",
+        "sizes": ["micro", "ti", "s", "b", "l"],
         "family": "vit",
         "method": "erm",
-        "summary": "ViT d64 L3 patch 8, class token, trained from all patches (ERM)",
+        "methods": ["erm", "rwg", "groupdro", "jtt", "mixup", "dfr", "probe"],
         "labels_needed": "none",
-        "methods": ["erm", "groupdro", "dfr"],
-        "pretrained": "maskfeat-waterdigits",
+        "summary": "ViT, class token, trained from all patches (ERM)",
     },
-    "oracle-vit-micro": {
-        "build": "build_oracle_vit_micro",
+    "vit-gap-{size}": {
+        "build": "build_vit_gap",
+        "sizes": ["micro", "ti", "s", "b", "l"],
+        "family": "vit",
+        "method": "erm",
+        "methods": ["erm", "rwg", "groupdro", "jtt", "mixup", "dfr", "probe"],
+        "labels_needed": "none",
+        "summary": "ViT, mean of the patch tokens, trained from all patches (ERM)",
+    },
+    "oracle-vit-{size}": {
+        "build": "build_oracle_vit",
+        "sizes": ["micro", "ti", "s", "b", "l"],
         "family": "oracle",
         "method": "erm",
-        "summary": "vit-micro that sees only the patches of the true object: the upper bound",
-        "labels_needed": "masks",
         "methods": ["erm"],
-        "pretrained": "maskfeat-waterdigits",
+        "labels_needed": "masks",
+        "summary": "ViT that sees only the patches of the true object: the upper bound",
     },
 }
-
-
-def micro_vit(image_size: int, **kwargs: Any) -> Any:
-    """The backbone of all micro models: timm `VisionTransformer`, patch 8, D 64, 3 blocks."""
-    timm = import_timm()
-    sizes = {"img_size": image_size, "patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2}
-    return timm.models.vision_transformer.VisionTransformer(**(sizes | kwargs))
 
 
 class TimmVit(Classifier):
@@ -60,12 +53,16 @@ class TimmVit(Classifier):
     Args:
         vit: The network; any image size, with or without class and register tokens.
         data_config: The input it expects.
+
+    Raises:
+        UsageError: If the network is no vision transformer.
     """
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"tokens", "trace"})
 
     def __init__(self, vit: Any, data_config: DataConfig) -> None:
         super().__init__()
+        check_vit(vit)
         self.vit = vit
         self.data_config = data_config
         self.num_classes = vit.num_classes
@@ -121,48 +118,28 @@ class OracleVit(TimmVit):
         return self.logits_from_patches(images, masks)
 
 
-def build_vit_micro(num_classes: int, image_size: int, **_: Any) -> TimmVit:
-    """The plain micro ViT."""
-    return TimmVit(micro_vit(image_size, num_classes=num_classes), DataConfig(image_size))
+def build_vit(num_classes: int, image_size: int, size: str = "micro", **_: Any) -> TimmVit:
+    """The plain ViT; its head reads the class token."""
+    return TimmVit(make_vit(size, image_size, num_classes), data_config_of(size, image_size))
 
 
-def build_oracle_vit_micro(num_classes: int, image_size: int, **_: Any) -> OracleVit:
-    """The micro ViT with true masks."""
-    return OracleVit(micro_vit(image_size, num_classes=num_classes), DataConfig(image_size))
+def build_vit_gap(num_classes: int, image_size: int, size: str = "micro", **_: Any) -> TimmVit:
+    """The plain ViT with class and register tokens; its head reads the mean of the patches.
 
-
-def trace_vit(vit: Any, kept: Kept, head: Any) -> Trace:
-    """Run blocks and head; collect attention of every block and the last block's normed input.
-
-    The attention is read from the `qkv` projection, so fused attention stays on; a hook on
-    `attn_drop` would collect nothing.
+    The norm stays before the mean, where the pretrained weights have it.
     """
-    attention: list[Tensor] = []
-    cam: list[Tensor] = []
-    with _hooks(vit, kept, attention, cam):
-        logits = head(encode(vit, kept))
-    return Trace(logits, cam[0], attention, kept.index, kept.valid, readout(vit, kept.valid))
+    vit = make_vit(size, image_size, num_classes, global_pool="avg", fc_norm=False)
+    return TimmVit(vit, data_config_of(size, image_size))
 
 
-@contextmanager
-def _hooks(vit: Any, kept: Kept, attention: list[Tensor], cam: list[Tensor]) -> Iterator[None]:
-    def read_attention(block: Any) -> Any:
-        return lambda _, __, qkv: attention.append(_attention(block.attn, qkv, kept.valid))
-
-    handles = [b.attn.qkv.register_forward_hook(read_attention(b)) for b in vit.blocks]
-    handles.append(vit.blocks[-1].norm1.register_forward_hook(lambda _, __, out: cam.append(out)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _attention(attn: Any, qkv: Tensor, valid: Tensor) -> Tensor:
-    """(B, N, 3 D) -> (B, heads, N, N) attention probabilities, padding hidden."""
-    batch, length, _ = qkv.shape
-    q, k, _ = qkv.reshape(batch, length, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
-    q, k = attn.q_norm(q), attn.k_norm(k)
-    scores = (q * attn.scale) @ k.transpose(-2, -1)
-    scores = scores.masked_fill(~valid[:, None, None, :], float("-inf"))
-    return torch.softmax(scores, dim=-1)
+def build_oracle_vit(
+    num_classes: int,
+    image_size: int,
+    size: str = "micro",
+    mask_coverage: float = 0.5,
+    **_: Any,
+) -> OracleVit:
+    """The plain ViT with true masks."""
+    model = OracleVit(make_vit(size, image_size, num_classes), data_config_of(size, image_size))
+    model.mask_coverage = mask_coverage
+    return model

@@ -25,6 +25,8 @@ class Kept(NamedTuple):
     """(B, P + n) bool, False at padding."""
     index: Tensor  # type: ignore[assignment]
     """(B, n) raster index of each patch token (arbitrary at padding)."""
+    bias: Tensor | None = None
+    """(B, P + n) added to the attention scores of each key; None: nothing."""
 
 
 def embed(vit: Any, images: Tensor) -> Tensor:
@@ -59,11 +61,19 @@ def drop_patches(tokens: Tensor, keep: Tensor, num_prefix: int) -> Kept:
 def encode(vit: Any, kept: Kept) -> Tensor:
     """Transformer blocks and final norm: (B, P + n, D)."""
     mask = None if bool(kept.valid.all()) else kept.valid[:, None, None, :]  # (B, 1, 1, P + n)
+    if kept.bias is not None:
+        mask = key_bias(kept)
     tokens = kept.tokens
     for block in vit.blocks:
         tokens = block(tokens, attn_mask=mask)
     encoded: Tensor = vit.norm(tokens)
     return encoded
+
+
+def key_bias(kept: Kept) -> Tensor:
+    """What is added to every query's attention scores, -inf at padding, (B, 1, 1, P + n)."""
+    bias = kept.tokens.new_zeros(kept.valid.shape) if kept.bias is None else kept.bias
+    return bias.masked_fill(~kept.valid, float("-inf"))[:, None, None, :]
 
 
 def all_patches(tokens: Tensor, num_prefix: int) -> Kept:
@@ -73,21 +83,35 @@ def all_patches(tokens: Tensor, num_prefix: int) -> Kept:
     return Kept(tokens, tokens.new_ones(batch, length, dtype=torch.bool), index)
 
 
-def readout(vit: Any, valid: Tensor) -> Tensor:
+def readout(vit: Any, valid: Tensor, pooling: str | None = None) -> Tensor:
     """Weight of each token in the vector that the head reads, (B, P + n).
 
     The class token, or the mean over the patches; rows sum to 1 unless there is nothing to read.
 
     Args:
-        vit: The network; its `global_pool` decides.
+        vit: The network.
         valid: (B, P + n) bool, False at padding.
+        pooling: `token` or `avg`; None: as the network's own head.
     """
     read = valid.clone()
-    if vit.global_pool == "token":
+    if (pooling or vit.global_pool) == "token":
         read[:, 1:] = False
-    elif not vit.pool_include_prefix:
+    elif pooling or not vit.pool_include_prefix:
         read[:, : vit.num_prefix_tokens] = False
     return read / read.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def mean_token(encoded: Tensor, valid: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of the tokens, (B, D), padding left out.
+
+    Args:
+        encoded: (B, P + n, D).
+        valid: (B, P + n) bool, False at padding.
+        weights: (B, P + n), from `readout`.
+    """
+    # not a product: padding may hold NaN where an image has no token at all
+    tokens = torch.where(valid[..., None], encoded, torch.zeros_like(encoded))
+    return torch.einsum("bn,bnd->bd", weights.to(tokens), tokens)
 
 
 def pool(vit: Any, encoded: Tensor, valid: Tensor) -> Tensor:
@@ -104,8 +128,6 @@ def pool(vit: Any, encoded: Tensor, valid: Tensor) -> Tensor:
             f'a network with pooling "{vit.global_pool}" cannot run on some of its patches',
             choices=["token", "avg"],
         )
-    # not a product: padding may hold NaN where an image has no token at all
-    tokens = torch.where(valid[..., None], encoded, torch.zeros_like(encoded))
-    mean = torch.einsum("bn,bnd->bd", readout(vit, valid).to(tokens), tokens)
+    mean = mean_token(encoded, valid, readout(vit, valid))
     features: Tensor = vit.head_drop(vit.fc_norm(mean))
     return features

@@ -1,33 +1,38 @@
-"""Weights on disk: safetensors only, with a sha256, written whole, read with clear errors."""
+"""Weights on disk: no pickle, with a sha256, written whole, read with clear errors."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import pickle
+import struct
+import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.errors import EnvironmentProblem
 from ifambench.records.files import write_bytes_atomic
 
-PRETRAINED = Path(__file__).with_name("pretrained")
 _MADE_BY = "made_by"
+#: What `torch.load(weights_only=True)` raises for files that are cut, foreign or need code to run.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OSError,
+)
 
 
-class Backbone(NamedTuple):
-    """A pretrained backbone file."""
-
-    name: str
-    path: Path
-    sha256: str
-    generation_seed: int | None
-    """Seed of the generated suite it was pretrained on, where its description says so."""
-
-
-def save_weights(path: Path, module: nn.Module, made_by: dict[str, str]) -> str:
+def save_weights(path: Path, module: nn.Module, made_by: dict[str, Any]) -> str:
     """Write the module's tensors and what made them; returns the file's sha256.
 
     Equal tensors and an equal `made_by` give an equal file.
@@ -41,7 +46,7 @@ def save_weights(path: Path, module: nn.Module, made_by: dict[str, str]) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def made_by(path: Path) -> dict[str, str]:
+def made_by(path: Path) -> dict[str, Any]:
     """What made a weights file of ours; empty for missing, damaged and foreign files."""
     from safetensors import SafetensorError, safe_open
 
@@ -49,7 +54,7 @@ def made_by(path: Path) -> dict[str, str]:
         return {}
     try:
         with safe_open(path, framework="pt") as opened:
-            found: dict[str, str] = json.loads((opened.metadata() or {}).get(_MADE_BY, "{}"))
+            found: dict[str, Any] = json.loads((opened.metadata() or {}).get(_MADE_BY, "{}"))
     except (SafetensorError, OSError, ValueError):
         return {}
     return found
@@ -61,10 +66,30 @@ def load_weights(path: Path, module: nn.Module) -> str:
     Raises:
         EnvironmentProblem: If the file is missing, damaged, of another model, or not finite.
     """
-    tensors = read_tensors(path)
-    _check_fit(path, tensors, module.state_dict())
-    module.load_state_dict(tensors)
+    fill(path, module, read_tensors(path))
     return sha256_of(path)
+
+
+def fill(path: Path, module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Fill the module; `path` is for errors.
+
+    Raises:
+        EnvironmentProblem: If the tensors are of another model.
+    """
+    check_fit(path, tensors, module.state_dict())
+    module.load_state_dict(tensors)
+
+
+def read_any(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file or of a PyTorch checkpoint, in fp32.
+
+    Of a snapshot (`{"model_state": ..., "optimizer_state": ...}`), those of the model.
+
+    Raises:
+        EnvironmentProblem: If the file is missing, damaged, would run code, or is not finite.
+    """
+    found = read_tensors(path) if _is_safetensors(path) else _read_checkpoint(path)
+    return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -86,65 +111,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             where=str(path),
             next_step="make the file again: ifambench pretrain, or ifambench train --fresh",
         ) from error
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise EnvironmentProblem("the weights are not finite", where=f"{path}: {name}")
+    _check_finite(path, tensors)
     return tensors
-
-
-def find_backbone(name_or_path: str) -> Backbone:
-    """A shipped backbone by name, or any safetensors file by path.
-
-    Raises:
-        UsageError: If there is neither.
-    """
-    path = PRETRAINED / f"{name_or_path}.safetensors"
-    if not path.is_file():
-        path = Path(name_or_path)
-    if not path.is_file():
-        shipped = sorted(found.stem for found in PRETRAINED.glob("*.safetensors"))
-        raise UsageError(
-            f'no pretrained backbone "{name_or_path}"',
-            choices=[*shipped, "a path to a .safetensors file"],
-            next_step="ifambench pretrain SUITE --output PATH",
-        )
-    return Backbone(path.stem, path, sha256_of(path), _generation_seed(path))
-
-
-def load_backbone(backbone: Backbone, vit: Any) -> None:
-    """Fill a timm ViT without head from a pretrained backbone.
-
-    Raises:
-        EnvironmentProblem: If the file is damaged or belongs to another architecture.
-    """
-    tensors = read_tensors(backbone.path)
-    expected = {k: v for k, v in vit.state_dict().items() if not k.startswith("head.")}
-    _check_fit(backbone.path, tensors, expected)
-    vit.load_state_dict(tensors, strict=False)
-
-
-def _generation_seed(path: Path) -> int | None:
-    try:
-        described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return int(described["generation_seed"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def shipped_backbones() -> dict[str, dict[str, Any]]:
-    """The description file of every shipped backbone (sha256, seed, recipe), by name."""
-    return {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(PRETRAINED.glob("*.json"))
-    }
 
 
 def sha256_of(path: Path) -> str:
     """sha256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_fit(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+def check_fit(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Refuse tensors whose names or shapes are not the expected ones.
+
+    Raises:
+        EnvironmentProblem: If there is such a tensor.
+    """
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     if missing or extra:
         problem = f"lacks {missing[0]}" if missing else f"has the foreign tensor {extra[0]}"
@@ -156,3 +138,50 @@ def _check_fit(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]
                 f"the model has {tuple(tensor.shape)}",
                 where=f"{path}: {name}",
             )
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By name or content: a length of 8 bytes, then JSON."""
+    if path.suffix == ".safetensors" or not path.is_file():
+        return path.suffix == ".safetensors"
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The model's tensors in a file of `torch.save`."""
+    try:
+        found = _torch_load(path)
+    except FileNotFoundError as error:
+        raise EnvironmentProblem(f"no weights file {path}") from error
+    except _UNREADABLE as error:
+        raise EnvironmentProblem(
+            "not a whole weights file, or one that would run code when it is read",
+            where=str(path),
+            next_step="get the file again, as safetensors or as a PyTorch state dict",
+        ) from error
+    state = found.get("model_state", found.get("state_dict", found)) if _is_dict(found) else None
+    if not _is_dict(state) or not state or not all(map(torch.is_tensor, state.values())):
+        raise EnvironmentProblem("the file holds no state dict", where=str(path))
+    tensors = {str(name): tensor for name, tensor in state.items()}
+    _check_finite(path, tensors)
+    return tensors
+
+
+def _torch_load(path: Path) -> Any:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about damaged files, which are refused
+        # mapped, the optimizer state of a snapshot is never read; only the newer format can be
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+
+
+def _is_dict(found: Any) -> bool:
+    return isinstance(found, dict)
+
+
+def _check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise EnvironmentProblem("the weights are not finite", where=f"{path}: {name}")

@@ -106,10 +106,10 @@ def classify(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor | None]:
     """
     if "selection" not in model.capabilities:
         return model.logits(batch.images, batch.masks), None
-    selected = model.select(batch.images).mask
+    selection = model.select(batch.images)
     if "tokens" not in model.capabilities:
-        return model.logits(batch.images, batch.masks), selected
-    return model.logits_from_patches(batch.images, selected), selected
+        return model.logits(batch.images, batch.masks), selection.mask
+    return model.logits_under(batch.images, selection), selection.mask
 
 
 def _scores(rows: pd.DataFrame, logits: Tensor, selected: Tensor | None) -> list[Row]:

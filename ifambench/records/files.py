@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from ifambench.errors import EnvironmentProblem
 
@@ -22,7 +24,12 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all; missing folders are made.
+    """Write `data` to `path`; see `write_atomic`."""
+    write_atomic(path, lambda file: file.write(data))
+
+
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a file that becomes `path`, whole or not at all; missing folders are made.
 
     Raises:
         EnvironmentProblem: If the place cannot be written to. What was there before is unchanged
@@ -30,7 +37,7 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
+        _replace(path, write)
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot write {path.name}: {error.strerror or error}",
@@ -39,12 +46,12 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(_MODE & ~_umask())  # mkstemp makes files that only the owner can read

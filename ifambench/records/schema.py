@@ -54,8 +54,9 @@ class ModelRef(_Closed):
     architecture: str
     method: str
     """Training method: erm, ifam, groupdro, dfr, ..."""
-    labels_needed: Literal["none", "val", "train", "train+val", "masks"]
-    """Group labels (or true masks) the method uses beyond the class labels."""
+    labels_needed: Literal["none", "val", "train", "train+val", "masks", "unknown"]
+    """Group labels (or true masks) the method uses beyond the class labels; `unknown` for given
+    weights."""
     parameters: int
     capabilities: list[str]
     data_config: dict[str, Any]
@@ -72,7 +73,7 @@ class Protocol(_Closed):
     select_split: str | None
     eval_split: str
     selection: str
-    """Selection policy: `last`, `val_accuracy`, `val_wga`, ..., `test_oracle`, `none`."""
+    """Selection policy: `last`, `best_val_accuracy`, ..., `test_oracle`, `none`."""
     primary_metric: str
     variants: list[str]
     explain: dict[str, Any] = Field(default_factory=dict)
@@ -142,6 +143,8 @@ class RunRecord(_Closed):
     protocol: Protocol
     seed: int
     recipe: dict[str, Any]
+    training: dict[str, Any] = Field(default_factory=dict)
+    """What the recipe came to: effective batch, processes, learning-rate rule, selected epoch."""
     command: str
     """A command that reproduces the run."""
     labels: list[str] = Field(default_factory=list)

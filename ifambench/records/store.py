@@ -137,7 +137,7 @@ def load_gallery(folder: Path) -> dict[str, NDArray[np.generic]] | None:
 
 def _path_name(name: str) -> str:
     """`name` where it can be a folder; else a safe form with a digest, so that none collide."""
-    safe = re.sub(r"[^A-Za-z0-9._+-]", "-", name).lstrip(".")
+    safe = re.sub(r"[^A-Za-z0-9._+@=,-]", "-", name).lstrip(".")
     return safe if safe == name else f"{safe}-{digest(name)[:8]}"
 
 

@@ -56,8 +56,10 @@ def sheet_rows(data: SuiteData, split: str, per_group: int) -> list[SheetRow]:
         for image in originals[originals["group"] == group]["id"].head(per_group):
             same = rows[rows["id"] == image].set_index("variant", drop=False).loc[variants]
             pixels = dict(zip(variants, data.pixels.images(same), strict=True))
-            mask = data.pixels.masks(same.head(1))[0]
-            outlined = {"true mask": _outlined(pixels["original"], mask)}
+            outlined = {}
+            if same["mask"].iloc[0]:
+                mask = data.pixels.masks(same.head(1))[0]
+                outlined = {"true mask": _outlined(pixels["original"], mask)}
             pictures = {"original": pixels.pop("original")} | outlined | pixels
             found.append(SheetRow(group, image, pictures))
     return found

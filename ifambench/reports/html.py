@@ -45,6 +45,7 @@ def _content(run: LoadedRun) -> dict[str, Any]:
         ],
         "key_numbers": summary.key_numbers(record),
         "sentences": summary.sentences(record),
+        "warnings": summary.warnings(record),
         "tables": tables,
         "details": detail_tables(record),
         "about": [protocol_section(record), recipe_section(record), provenance_section(record)],

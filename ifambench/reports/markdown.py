@@ -28,7 +28,7 @@ def render_markdown(run: LoadedRun) -> str:
         f"# {escape_markdown(summary.title(record))}\n",
         *(f"**{escape_markdown(note)}**\n" for note in notes if note),
         *(f"{escape_markdown(sentence)}\n" for sentence in summary.sentences(record)),
-        _warnings(record.warnings),
+        _warnings(summary.warnings(record)),
         *(to_markdown(section) for section in sections),
         f"## Reproduce\n\n```sh\n{record.command}\n```\n",
     ]

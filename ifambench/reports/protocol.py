@@ -15,6 +15,7 @@ _LABELS_NEEDED = {
     "train": "group labels of the training split",
     "train+val": "group labels of the training and validation splits",
     "masks": "true object masks",
+    "unknown": "labels that the weights do not tell of",
 }
 
 

@@ -53,6 +53,20 @@ def selection_note(record: RunRecord) -> str:
     )
 
 
+def warnings(record: RunRecord) -> list[str]:
+    """What a reader must know: the warnings of the run, and images without a selected patch."""
+    empty = row(record, "empty_selection_rate", group="all")
+    if empty is None or not empty.value:
+        return list(record.warnings)
+    split = [row(record, "empty_selection_rate", group=name) for name in record.groups]
+    groups = [f"{item.group} {_images(item)}" for item in split if item is not None and item.value]
+    text = (
+        f"the model selects no patch in {_images(empty)} of {empty.n} images "
+        f"({', '.join(groups)}): under a hard mask its prediction does not depend on them"
+    )
+    return [*record.warnings, text]
+
+
 def key_numbers(record: RunRecord) -> list[KeyNumber]:
     """Worst group, accuracy, BG-Gap and the most faithful explainer, as far as they exist."""
     found = []
@@ -75,6 +89,11 @@ def sentences(record: RunRecord) -> list[str]:
 
 def _group(item: Metric) -> str:
     return item.group if item.group != "all" else ""
+
+
+def _images(rate: Metric) -> int:
+    """The images behind a rate."""
+    return round((rate.value or 0) * rate.n)
 
 
 def _worst(record: RunRecord) -> str:

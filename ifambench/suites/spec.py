@@ -3,27 +3,28 @@
 One file describes one suite: where the images come from, what the label and the attributes are,
 the *named* groups, the counts that must be found, the variants, the evaluation protocols and the
 training recipes. Unknown keys are errors. No suite file can name code to run.
+
+The images come from exactly one of `[generation]` (drawn from a seed) and `[source]` (files on
+disk, described in `suites/source.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ifambench.errors import unknown_name
+from ifambench.suites.source import Closed, Source, Split
 
 Variant = Literal["original", "mixed_same", "mixed_rand", "only_fg", "only_bg", "no_fg"]
-Split = Annotated[str, Field(pattern=r"^(train|val|test)$")]
+Selection = Literal["last", "best_val_accuracy", "best_val_worst_group_accuracy"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 """A name that is safe as part of a path."""
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Generation(_Closed):
+class Generation(Closed):
     """A suite that is drawn from a seed instead of downloaded."""
 
     generator: Literal["waterdigits"]
@@ -33,14 +34,14 @@ class Generation(_Closed):
     """sha256 of ids, labels, attributes, masks and pixels per split, at the default size."""
 
 
-class Attribute(_Closed):
+class Attribute(Closed):
     """A property of the image that may be spuriously correlated with the label."""
 
     values: list[str]
     semantics: str = ""
 
 
-class Groups(_Closed):
+class Groups(Closed):
     """Named cells of label x attribute, last attribute fastest."""
 
     by: list[str]
@@ -48,18 +49,18 @@ class Groups(_Closed):
     minority: list[str] = Field(default_factory=list)
 
 
-class Expected(_Closed):
+class Expected(Closed):
     """Counts that must be found in a split at the default size."""
 
     n: int
     groups: list[int]
 
 
-class Explain(_Closed):
+class Explain(Closed):
     """How explanations are measured (protocol `patch-curve/1`)."""
 
-    images: int = Field(gt=0)
-    """Explained images, drawn evenly over the groups from `seed`."""
+    images: int = Field(ge=0)
+    """Explained images, drawn evenly over the groups from `seed`; with 0 nothing is explained."""
     steps: int = Field(gt=0)
     operator: Literal["mean"] = "mean"
     """What replaces a removed patch: `mean` is 0 after normalisation."""
@@ -68,14 +69,14 @@ class Explain(_Closed):
     seed: int = Field(default=0, ge=0)
 
 
-class Protocol(_Closed):
+class Protocol(Closed):
     """How a model is trained, selected and evaluated on the suite."""
 
     train_split: Split = "train"
     select_split: Split = "val"
     eval_split: Split = "test"
-    selection: Literal["last"]
-    """Which epoch is evaluated; only the last one is implemented."""
+    selection: Selection
+    """Which epoch is evaluated: the last one, or the best one on `select_split`."""
     primary: Literal["worst_group_accuracy"] = "worst_group_accuracy"
     variants: list[Variant]
     explain: Explain
@@ -89,7 +90,7 @@ class Protocol(_Closed):
         return self
 
 
-class Reference(_Closed):
+class Reference(Closed):
     """A published number, with its source."""
 
     model: str
@@ -100,7 +101,7 @@ class Reference(_Closed):
     mark: Literal["verified", "secondary", "uncertain"]
 
 
-class Suite(_Closed):
+class Suite(Closed):
     """A suite file; the sections are described at their classes."""
 
     schema_: Literal[1] = Field(alias="schema")
@@ -115,7 +116,8 @@ class Suite(_Closed):
     labels: list[str] = Field(min_length=2)
     attributes: dict[str, Attribute]
     groups: Groups
-    generation: Generation
+    generation: Generation | None = None
+    source: Source | None = None
     splits: dict[Split, Annotated[int, Field(gt=0)]]
     expected: dict[Split, Expected]
     protocol: dict[Name, Protocol]
@@ -128,6 +130,39 @@ class Suite(_Closed):
     def major(self) -> int:
         """Major version: results of different major versions are not comparable."""
         return int(self.version.split(".")[0])
+
+    @property
+    def origin(self) -> Generation | Source:
+        """Where the images come from; both kinds have a `fingerprint`."""
+        origin = self.generation or self.source
+        assert origin is not None  # _one_origin
+        return origin
+
+    def group_of(self, label: str, attributes: Mapping[str, str]) -> str:
+        """The group of an image, from the names of its label and its attributes."""
+        cell = self.labels.index(label)
+        for name in self.groups.by[1:]:
+            values = self.attributes[name].values
+            cell = cell * len(values) + values.index(attributes[name])
+        return self.groups.names[cell]
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.generation is None) == (self.source is None):
+            raise ValueError("exactly one of [generation] and [source] must be there")
+        if self.source is not None:
+            self.source.check_names(
+                self.labels,
+                {name: item.values for name, item in self.attributes.items()},
+                list(self.splits),
+            )
+            for name, protocol in self.protocol.items():
+                if protocol.variants != ["original"]:
+                    raise ValueError(
+                        f"protocol.{name}.variants must be ['original']: background swaps of "
+                        "suites read from files are not implemented yet"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _groups_match(self) -> Self:

@@ -1,91 +1,124 @@
-"""The state of an unfinished training on disk: weights, optimizer, random numbers, log.
+"""The state of an unfinished training on disk, complete enough to go on as if never stopped.
 
-Written whole after every epoch. Read with `weights_only=True`: tensors and plain values only.
+Weights, optimizer, loss scaler, averaged and best weights, random numbers, position and log. Read
+with `weights_only=True`: tensors and plain values only.
+
+Only torch's CPU generator is stored. A device's generator is seeded anew at every step from seed,
+step and rank (`trainer`), so it needs no state.
 """
 
 from __future__ import annotations
 
-import io
 import pickle
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from ifambench.records.files import write_bytes_atomic
+from ifambench.records.files import write_atomic
+from ifambench.train.interrupts import Stop
+from ifambench.train.selection import Best
+from ifambench.train.state import Training
+
+CHECKPOINT_SECONDS = 600.0
+"""Longest time between two checkpoints, unless a step takes longer."""
+
+_LARGEST_SHARE = 0.05  # of the time may go into checkpoints at the ends of short epochs
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """What is needed to go on.
+class Keeper:
+    """Saves the state when it is time to; only in the first process.
 
-    Attributes:
+    Args:
+        path: The file.
         key: Digest of everything that shapes the training.
-        epoch: Finished epochs.
-        step: Model and method state.
-        optimizer: Its moments.
-        log: One row per finished epoch.
+        stop: Whether the training is to stop.
     """
 
-    key: str
-    epoch: int
-    step: nn.Module
-    optimizer: torch.optim.Optimizer
-    log: list[dict[str, float]]
+    def __init__(self, path: Path, key: str, stop: Stop) -> None:
+        self._path, self._key, self._stop = path, key, stop
+        self._saved_at, self._took = time.monotonic(), 0.0
+
+    def after_step(self, training: Training) -> None:
+        """Save after a long time, and before the training stops.
+
+        Raises:
+            KeyboardInterrupt: If it is to stop.
+        """
+        if not training.fabric.is_global_zero:
+            return
+        if self._stop.asked or self._idle() >= CHECKPOINT_SECONDS:
+            self._save(training)
+        if self._stop.asked:
+            raise KeyboardInterrupt
+
+    def after_epoch(self, training: Training, last: bool) -> None:
+        """Save, unless another epoch follows and saving takes long beside an epoch."""
+        cheap = self._took <= _LARGEST_SHARE * self._idle()
+        if training.fabric.is_global_zero and (last or cheap or self._stop.asked):
+            self._save(training)
+
+    def _idle(self) -> float:
+        return time.monotonic() - self._saved_at
+
+    def _save(self, training: Training) -> None:
+        started = time.monotonic()
+        save_checkpoint(self._path, self._key, training)
+        self._saved_at = time.monotonic()
+        self._took = self._saved_at - started
 
 
-def save_checkpoint(path: Path, state: Checkpoint) -> None:
-    """Write the state and the random generator."""
+def save_checkpoint(path: Path, key: str, training: Training) -> None:
+    """Write the state, whole or not at all.
+
+    Args:
+        path: The file.
+        key: Digest of everything that shapes the training.
+        training: Between two steps.
+    """
     content = {
-        "key": state.key,
-        "epoch": state.epoch,
-        "step": state.step.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "rng": _rng_state(),
-        "log": state.log,
+        "key": key,
+        "step": training.step.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
+        "precision": training.fabric.strategy.precision.state_dict(),
+        "average": training.average.average,
+        "best": None if training.best is None else vars(training.best),
+        "rng": torch.get_rng_state(),
+        "position": vars(training.position),
+        "log": training.log,
     }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_bytes_atomic(path, buffer.getvalue())
+    write_atomic(path, lambda file: torch.save(content, file))
 
 
-def load_checkpoint(
-    path: Path, key: str, step: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, list[dict[str, float]]]:
-    """Restore the state in place, and the random generator.
+def load_checkpoint(path: Path, key: str, training: Training) -> bool:
+    """Restore the state in place on all ranks, from the file that the first one sees.
 
     A file that is missing, damaged or of another training is no checkpoint: training starts anew.
 
     Returns:
-        Finished epochs and their log rows.
+        Whether there was one.
     """
-    content = _read(path)
-    if content is None or content["key"] != key:
-        return 0, []
-    step.load_state_dict(content["step"])
-    optimizer.load_state_dict(content["optimizer"])
-    _restore_rng(content["rng"])
-    return content["epoch"], content["log"]
+    content = _read(path, key) if training.fabric.is_global_zero else None
+    content = training.fabric.broadcast(content)
+    if content is None:
+        return False
+    training.step.load_state_dict(content["step"])
+    training.optimizer.load_state_dict(content["optimizer"])
+    training.fabric.strategy.precision.load_state_dict(content["precision"])
+    training.average.load(content["average"])
+    training.best = Best.of(content["best"])
+    torch.set_rng_state(content["rng"])
+    vars(training.position).update(content["position"])
+    training.log.extend(content["log"])
+    return True
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, key: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError):
         return None
-    return content
-
-
-def _rng_state() -> list[torch.Tensor]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return [torch.get_rng_state(), *cuda]
-
-
-def _restore_rng(states: list[torch.Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states[1:])
+    return content if content["key"] == key else None

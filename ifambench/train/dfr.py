@@ -8,40 +8,14 @@ balanced subsets of the whole split. Group labels of the validation split are ne
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
 
-from ifambench.errors import UsageError
 from ifambench.models.timm_vit import TimmVit
+from ifambench.train.linear_head import Features, Linear, Scaling, as_linear, features, set_head
 from ifambench.train.recipes import Recipe
 from ifambench.train.trainset import TrainSet
 
-Floats = NDArray[np.float64]
 _CHOOSING_DRAWS = 5
-
-
-class Features(NamedTuple):
-    """Standardised features of a split."""
-
-    x: Floats
-    """(N, D)."""
-    y: NDArray[np.int64]
-    """(N,)."""
-    group: NDArray[np.int64]
-    """(N,)."""
-
-
-class Linear(NamedTuple):
-    """A linear classifier on standardised features."""
-
-    weight: Floats
-    """(C, D)."""
-    bias: Floats
-    """(C,)."""
 
 
 def refit_last_layer(
@@ -59,24 +33,15 @@ def refit_last_layer(
     Returns:
         The chosen strength and the worst-group accuracy it had on the held-out half.
     """
-    raw = _features(model, train)
-    mean, std = raw.x.mean(0), raw.x.std(0) + 1e-6
-    found = _features(model, val)
-    found = found._replace(x=(found.x - mean) / std)
+    scaling = Scaling.of(features(model, train))
+    found = scaling.standardised(features(model, val))
     rng = np.random.default_rng(seed)
     strength, accuracy = _choose_strength(found, recipe.strengths, rng)
     fits = [_fit_balanced(found, strength, rng) for _ in range(recipe.retrainings)]
     weight = np.mean([fit.weight for fit in fits], axis=0)
     bias = np.mean([fit.bias for fit in fits], axis=0)
-    _set_head(model.vit.head, weight / std, bias - (weight / std) @ mean)
+    set_head(model.vit.head, scaling.raw(Linear(weight, bias)))
     return {"dfr_strength": strength, "dfr_held_out_worst_group_accuracy": accuracy}
-
-
-@torch.no_grad()
-def _features(model: TimmVit, images: TrainSet) -> Features:
-    model.eval()
-    x = torch.cat([model.features(b.images).cpu() for b in images.in_order(256)]).double().numpy()
-    return Features(x, images.y.numpy(), images.group.numpy())
 
 
 def _choose_strength(
@@ -84,10 +49,7 @@ def _choose_strength(
 ) -> tuple[float, float]:
     """The strength with the best worst group on the half it was not fitted on."""
     order = rng.permutation(len(found.y))
-    fitted, held_out = (
-        Features(found.x[half], found.y[half], found.group[half])
-        for half in (order[::2], order[1::2])
-    )
+    fitted, held_out = (found.rows(half) for half in (order[::2], order[1::2]))
     scores = []
     for strength in strengths:
         fits = [_fit_balanced(fitted, strength, rng) for _ in range(_CHOOSING_DRAWS)]
@@ -97,7 +59,7 @@ def _choose_strength(
 
 
 def _worst_group(fit: Linear, data: Features) -> float:
-    right = (data.x @ fit.weight.T + fit.bias).argmax(1) == data.y
+    right = fit.right(data)
     return min(float(right[data.group == g].mean()) for g in np.unique(data.group))
 
 
@@ -108,27 +70,13 @@ def _fit_balanced(data: Features, strength: float, rng: np.random.Generator) -> 
 
     members = [np.flatnonzero(data.group == g) for g in np.unique(data.group)]
     size = min(len(m) for m in members)
-    chosen = np.concatenate([rng.choice(m, size, replace=False) for m in members])
+    chosen = data.rows(np.concatenate([rng.choice(m, size, replace=False) for m in members]))
     regression = LogisticRegression(
         C=strength, l1_ratio=1.0, solver="liblinear", max_iter=1000, random_state=0
     )
     if len(np.unique(data.y)) == 2:
-        regression.fit(data.x[chosen], data.y[chosen])
-        return _two_logits(regression.coef_, regression.intercept_)
-    every = OneVsRestClassifier(regression).fit(data.x[chosen], data.y[chosen]).estimators_
+        regression.fit(chosen.x, chosen.y)
+        return as_linear(regression.coef_, regression.intercept_)
+    every = OneVsRestClassifier(regression).fit(chosen.x, chosen.y).estimators_
     coefficients = np.concatenate([one.coef_ for one in every])
-    return Linear(coefficients, np.concatenate([one.intercept_ for one in every]))
-
-
-def _two_logits(coefficients: Floats, intercept: Floats) -> Linear:
-    """A binary regression, one row with the log odds of class 1, as one row per class."""
-    half = np.concatenate([-coefficients, coefficients]) / 2
-    return Linear(half, np.concatenate([-intercept, intercept]) / 2)
-
-
-def _set_head(head: nn.Module, weight: Floats, bias: Floats) -> None:
-    if not isinstance(head, nn.Linear) or head.bias is None:
-        raise UsageError("DFR needs a model with a linear head with bias")
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight))
-        head.bias.copy_(torch.from_numpy(bias))
+    return as_linear(coefficients, np.concatenate([one.intercept_ for one in every]))

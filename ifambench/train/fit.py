@@ -1,69 +1,36 @@
-"""From a model name to trained weights: build, initialise, train, save; reuse what is there."""
+"""From a model name to trained weights: train or take over, save; reuse what is there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
 from ifambench.data.manifest import SuiteData
 from ifambench.models.base import Classifier
-from ifambench.models.catalog import ModelChoice, build_model
-from ifambench.models.ifam import Ifam
+from ifambench.models.catalog import build_model
+from ifambench.models.checkpoints import given_sha256
 from ifambench.models.timm_vit import TimmVit
-from ifambench.models.weights import Backbone, load_backbone, load_weights, made_by, save_weights
+from ifambench.models.weights import load_weights, made_by, save_weights
 from ifambench.progress import Progress
 from ifambench.records.files import write_text_atomic
-from ifambench.records.key import code_digest, digest
-from ifambench.suites.spec import Protocol
+from ifambench.records.lock import run_lock
+from ifambench.records.record import RECORD_FILE, read_record
+from ifambench.train.crew import Crew
 from ifambench.train.dfr import refit_last_layer
-from ifambench.train.prototypes import start_at_rim
-from ifambench.train.recipes import Recipe
-from ifambench.train.steps import make_step
-from ifambench.train.trainer import train_model
-from ifambench.train.trainset import train_set
+from ifambench.train.facts import TrainingFacts, training_facts
+from ifambench.train.fit_plan import FitPlan
+from ifambench.train.probe import probe
+from ifambench.train.team import Team
+from ifambench.train.training import Workplace, built, noted, start_from, train_by_gradient
 
-if TYPE_CHECKING:
-    from ifambench.train.trainset import TrainSet
+__all__ = ["FitPlan", "Fitted", "fit", "follow", "start_from"]
 
-
-@dataclass(frozen=True)
-class FitPlan:
-    """Everything that shapes the weights.
-
-    Attributes:
-        choice: Model and method.
-        recipe: How it is trained.
-        protocol: Which splits are for training and selection.
-        backbone: The pretrained backbone, or None when the recipe uses none.
-        seed: Training seed.
-        compute: Device type, threads and torch version.
-    """
-
-    choice: ModelChoice
-    recipe: Recipe
-    protocol: Protocol
-    backbone: Backbone | None
-    seed: int
-    compute: str
-
-    def key(self, data: SuiteData) -> str:
-        """Digest of the plan and the data; equal keys give equal weights on one machine."""
-        return digest(
-            {
-                "model": self.choice.label,
-                "recipe": self.recipe.as_dict(),
-                "splits": [self.protocol.train_split, self.protocol.select_split],
-                "backbone": None if self.backbone is None else self.backbone.sha256,
-                "seed": self.seed,
-                "compute": self.compute,
-                "data": data.digest,
-                "code": code_digest(("data", "models", "train")),
-            }
-        )
+FolderOf = Callable[[str], Path]
+"""From a model's label to the run folder of the same request for that model."""
 
 
 @dataclass(frozen=True)
@@ -73,48 +40,107 @@ class Fitted:
     Attributes:
         model: On the device, in eval mode.
         sha256: sha256 of the weights file.
-        table: The training table, one row per epoch.
+        table: The training table, one row per epoch; empty for given weights.
         reused: Whether the weights were there already.
+        facts: What the recipe came to; None where nothing was trained by gradient.
     """
 
     model: Classifier
     sha256: str
     table: pd.DataFrame
     reused: bool
+    facts: TrainingFacts | None = None
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What all steps of a fit share."""
+
+    data: SuiteData
+    device: torch.device
+    progress: Progress
+    crew: Crew
+    folder_of: FolderOf | None
+
+    def at(self, folder: Path) -> Workplace:
+        return Workplace(self.data, self.device, folder / "work", self.progress)
 
 
 def fit(
-    plan: FitPlan, data: SuiteData, folder: Path, device: torch.device, progress: Progress
+    plan: FitPlan,
+    data: SuiteData,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    *,
+    folder_of: FolderOf | None = None,
+    crew: Crew | None = None,
 ) -> Fitted:
     """Train the model, or load what an earlier call with the same plan has trained.
 
     Writes `weights.safetensors` and `training.csv` into `folder`, checkpoints into `folder/work`.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        model = build_model(plan.choice, data.suite, plan.recipe.architecture())
-    start_from(plan.backbone, model, plan.recipe)
-    model.to(device)
-    key, path = plan.key(data), folder / "weights.safetensors"
-    table = _stored_table(folder / "training.csv")
-    if table is not None and made_by(path).get("key") == key:
-        progress.message(f"weights reused: {path}")
-        return Fitted(model.eval(), load_weights(path, model), table, reused=True)
-    table = _train(plan, model, data, folder, key, device, progress)
-    write_text_atomic(folder / "training.csv", table.to_csv(index=False, lineterminator="\n"))
-    sha256 = save_weights(path, model, {"key": key, "model": plan.choice.label})
-    return Fitted(model.eval(), sha256, table, reused=False)
+    A model that takes over the weights of another one (`FitPlan.base`) takes them from that one's
+    run folder, where they are trained first if they are not there.
 
-
-def start_from(backbone: Backbone | None, model: Classifier, recipe: Recipe) -> None:
-    """Fill the networks that the recipe starts from a pretrained backbone.
+    Args:
+        plan: What to train.
+        data: On what.
+        folder: The run folder; the caller holds its lock.
+        device: Where.
+        progress: Told about every step.
+        folder_of: Where the runs of other models lie; by default the weights taken over are
+            trained in `folder/work`.
+        crew: The processes that train together; by default this one alone.
 
     Raises:
-        EnvironmentProblem: If the file is damaged or belongs to another architecture.
+        UsageError: If recipe and model, data or processes do not fit.
+        EnvironmentProblem: If a file is damaged, the loss is not finite, or another process works
+            on the weights to take over.
     """
-    if backbone is not None:
-        for vit in model.backbones(recipe.init):
-            load_backbone(backbone, vit)
+    if plan.choice.source is not None:
+        return _given(plan, data, device)
+    bench = _Bench(data, device, progress, crew or Crew(Team()), folder_of)
+    return _fitted(plan, folder, bench)
+
+
+def follow(plan: FitPlan, data: SuiteData, device: torch.device, crew: Crew) -> None:
+    """What the other processes of a crew do while the first one is in `fit`."""
+    root = plan.root(data.suite)
+    with crew.called(device, root.recipe.precision) as fabric:
+        if fabric is not None:
+            place = Workplace(data, device, Path(), Progress(), fabric)
+            train_by_gradient(root, built(root, data, device), place, root.key(data))
+
+
+def _given(plan: FitPlan, data: SuiteData, device: torch.device) -> Fitted:
+    model = build_model(plan.choice, data.suite, plan.recipe.architecture()).to(device)
+    sha256 = given_sha256(str(plan.choice.source))
+    return Fitted(model.eval(), sha256, pd.DataFrame(columns=["epoch"]), reused=True)
+
+
+def _fitted(plan: FitPlan, folder: Path, bench: _Bench) -> Fitted:
+    model = built(plan, bench.data, bench.device)
+    key, path = plan.key(bench.data), folder / "weights.safetensors"
+    facts = _facts(plan, bench)
+    table = _stored_table(folder / "training.csv")
+    if table is not None and made_by(path).get("key") == key:
+        bench.progress.message(f"weights reused: {path}")
+        return Fitted(model.eval(), load_weights(path, model), table, reused=True, facts=facts)
+    table = _trained(plan, model, folder, key, bench)
+    write_text_atomic(folder / "training.csv", table.to_csv(index=False, lineterminator="\n"))
+    shape = {"image_size": model.data_config.image_size, "num_classes": model.num_classes}
+    options = plan.recipe.architecture() | shape  # with these, `ckpt:PATH` builds it again
+    made = {"key": key, "model": plan.choice.label, "options": options}
+    sha256 = save_weights(path, model, made)
+    return Fitted(model.eval(), sha256, table, reused=False, facts=facts)
+
+
+def _facts(plan: FitPlan, bench: _Bench) -> TrainingFacts | None:
+    if plan.choice.method == "probe":
+        return None
+    images = len(bench.data.rows(plan.protocol.train_split))
+    root = plan.root(bench.data.suite)
+    return training_facts(root.recipe, images, plan.protocol.selection, bench.crew.team.world)
 
 
 def _stored_table(path: Path) -> pd.DataFrame | None:
@@ -124,32 +150,50 @@ def _stored_table(path: Path) -> pd.DataFrame | None:
         return None
 
 
-def _train(
-    plan: FitPlan,
-    model: Classifier,
-    data: SuiteData,
-    folder: Path,
-    key: str,
-    device: torch.device,
-    progress: Progress,
+def _trained(
+    plan: FitPlan, model: Classifier, folder: Path, key: str, bench: _Bench
 ) -> pd.DataFrame:
-    train = train_set(data, plan.protocol.train_split, model, device)
-    val = train_set(data, plan.protocol.select_split, model, device)
-    if isinstance(model, Ifam) and plan.recipe.prototype_init == "rim":
-        start_at_rim(model, train)
-    step = make_step(plan.choice.method, model, plan.recipe, len(data.suite.groups.names))
-    table = train_model(step, train, val, plan.recipe, plan.seed, folder / "work", key, progress)
-    if plan.choice.method == "dfr":
-        table = _after_dfr(table, model, train, val, plan)
-    return table
+    """The model's weights, whichever way it comes to them; returns the training table."""
+    base = plan.base(bench.data.suite)
+    if base is not None:
+        return _taken_over(plan, base, model, folder, bench)
+    place = bench.at(folder)
+    if plan.choice.method == "probe":
+        assert isinstance(model, TimmVit)
+        cache = place.folder / f"features-{key[:16]}"
+        splits, strengths = place.splits(plan, model), plan.recipe.probe_strengths
+        return probe(model, *splits, strengths, cache, bench.progress)
+    with bench.crew.at_work(bench.device, plan.recipe.precision) as fabric:
+        return train_by_gradient(plan, model, replace(place, fabric=fabric), key)
 
 
-def _after_dfr(
-    table: pd.DataFrame, model: Classifier, train: TrainSet, val: TrainSet, plan: FitPlan
+def _taken_over(
+    plan: FitPlan, base: FitPlan, model: Classifier, folder: Path, bench: _Bench
 ) -> pd.DataFrame:
-    """Refit the last layer; what was chosen is noted in the last row of the table."""
+    """Another model's trained weights, and for DFR a new last layer."""
+    home = _home_of(base, folder, bench)
+    with run_lock(home):
+        found = _fitted(base, home, bench)
+    model.load_state_dict(found.model.state_dict())
+    if plan.choice.method != "dfr" or base.choice.method == "dfr":
+        return found.table
     assert isinstance(model, TimmVit)
-    found = refit_last_layer(model, train, val, plan.recipe, plan.seed)
-    for name, value in found.items():
-        table.loc[table.index[-1], name] = value
-    return table
+    splits = bench.at(folder).splits(plan, model)
+    return noted(found.table, refit_last_layer(model, *splits, plan.recipe, plan.seed))
+
+
+def _home_of(base: FitPlan, folder: Path, bench: _Bench) -> Path:
+    """The run folder of the base, unless a complete run is there that its training would change."""
+    private = folder / "work" / "base"
+    if bench.folder_of is None:
+        return private
+    home = bench.folder_of(base.choice.label)
+    key = base.key(bench.data)
+    if made_by(home / "weights.safetensors").get("key") == key or not _is_complete(home):
+        return home
+    bench.progress.message(f"{home} is a complete run of other weights: it is left as it is")
+    return private
+
+
+def _is_complete(folder: Path) -> bool:
+    return (folder / RECORD_FILE).is_file() and read_record(folder).status == "complete"

@@ -22,12 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ifambench.data.load import generation_params
+from ifambench.data.generated import generation_of, generation_params
 from ifambench.data.waterdigits import pretraining_images
 from ifambench.models.base import DataConfig
 from ifambench.models.timm_import import import_timm
-from ifambench.models.timm_vit import micro_vit
 from ifambench.models.tokens import drop_patches, embed, encode
+from ifambench.models.vit import micro_vit
 from ifambench.models.weights import save_weights
 from ifambench.progress import Progress
 from ifambench.records.files import write_text_atomic
@@ -138,6 +138,7 @@ def pretrain(
         The weights file. The JSON beside it holds seed, recipe, loss log and sha256.
     """
     suite = load_suite(request.suite).suite
+    generation = generation_of(suite)
     recipe = recipe or PretrainRecipe()
     if request.steps is not None:
         recipe = replace(recipe, steps=request.steps)
@@ -150,7 +151,7 @@ def pretrain(
     sha256 = save_weights(path, vit, {"format": "timm", "recipe": "masked-features"})
     description = {
         "suite": f"{suite.id}@{suite.major}",
-        "generation_seed": suite.generation.seed,
+        "generation_seed": generation.seed,
         "seed": request.seed,
         "recipe": asdict(recipe),
         "sha256": sha256,
@@ -180,7 +181,7 @@ def _train(
 ) -> tuple[nn.Module, dict[str, float]]:
     config = DataConfig(suite.image_size)
     progress.start("draw unlabelled images", 1)
-    drawn = pretraining_images(suite.generation.seed, generation_params(suite), recipe.images)
+    drawn = pretraining_images(generation_of(suite).seed, generation_params(suite), recipe.images)
     images = config.normalise(drawn)
     model = _model(images, recipe)
     parameters = [p for p in model.parameters() if p.requires_grad]

@@ -1,7 +1,9 @@
 """One training step per method: a batch becomes named losses.
 
 A step is a module around the model, so that Fabric can wrap it for several devices; its buffers
-(GroupDRO's group weights) are part of the checkpoint.
+(GroupDRO's group weights) are part of the checkpoint. The mean over the processes of what a step
+returns is the loss of the global batch (`ifambench.models.ranks`). The two-stage model's steps are
+in `ifambench.train.ifam_steps`.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ifambench.models.base import Classifier
-from ifambench.models.ifam import Ifam
-from ifambench.train import losses
-from ifambench.train.augment import colour_jitter, draw_affine, warp
+from ifambench.predict.oracle import oracle_patches
+from ifambench.train.augment import augment
+from ifambench.train.optimizer_groups import optimizer_groups
+from ifambench.train.ranks import all_sum
 from ifambench.train.recipes import Recipe
 
 
@@ -31,6 +34,8 @@ class Batch(NamedTuple):
     """(B,) group index; read by group-aware methods only."""
     keep: Tensor | None
     """(B, h, w) bool, patches of the true object; for models with true masks only."""
+    pixel_masks: Tensor | None = None
+    """(B, H, W) bool, its pixels instead, where the augmentation moves the object."""
 
 
 class Step(nn.Module):
@@ -45,14 +50,51 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
         self.recipe = recipe
+        self.class_weights: Tensor | None = None
+
+    def balance(self, y: Tensor) -> None:
+        """Weigh the classes of all further losses evenly, if the recipe says so.
+
+        Args:
+            y: (N,) class of every training image.
+        """
+        if self.recipe.class_balanced:
+            counts = torch.bincount(y, minlength=self.model.num_classes).clamp(min=1)
+            self.class_weights = len(y) / (self.model.num_classes * counts.double())
+
+    def class_loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """(B,) cross-entropy, times the weight of the class."""
+        loss = F.cross_entropy(logits, y, reduction="none")
+        return loss if self.class_weights is None else loss * self.class_weights.to(loss)[y]
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses by name; `total` is the one to minimise."""
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Trainable parameters with their peak learning rates."""
-        return [{"params": list(self.model.parameters()), "peak_lr": self.recipe.lr}]
+    def parameter_groups(self, images: int) -> list[dict[str, Any]]:
+        """Trainable parameters with `peak_lr` and `weight_decay`, for that many training images."""
+        return optimizer_groups(self.model, self.recipe, images)
+
+    def sampling(self, group: Tensor) -> Tensor | None:
+        """Weights to draw training images with, with replacement; None: every image once.
+
+        Args:
+            group: (N,) group of every training image; read by group-aware methods only.
+
+        Returns:
+            (N,) float64.
+        """
+        return None
+
+    def augmented(self, batch: Batch) -> Batch:
+        """The batch as the model sees it."""
+        images, masks = augment(
+            self.recipe, batch.images, batch.pixel_masks, self.model.data_config
+        )
+        keep = batch.keep
+        if masks is not None:
+            keep = oracle_patches(self.model, masks.cpu().numpy()).to(images.device)
+        return batch._replace(images=images, keep=keep, pixel_masks=masks)
 
 
 class ErmStep(Step):
@@ -65,8 +107,37 @@ class ErmStep(Step):
 
     def per_image(self, batch: Batch) -> Tensor:
         """(B,) cross-entropy."""
-        images = colour_jitter(batch.images, self.recipe.jitter)
-        return F.cross_entropy(self.model.logits(images, batch.keep), batch.y, reduction="none")
+        seen = self.augmented(batch)
+        return self.class_loss(self.model.logits(seen.images, seen.keep), seen.y)
+
+
+class RwgStep(ErmStep):
+    """RWG (Idrissi et al. 2022, arXiv 2110.14503): ERM on images drawn with weight 1 / n_group."""
+
+    def sampling(self, group: Tensor) -> Tensor:
+        """Every group is drawn equally often."""
+        return even_over(group)
+
+
+class JttStep(ErmStep):
+    """Second training of JTT (Liu et al. 2021, arXiv 2107.09044): errors are drawn more often.
+
+    Published is an epoch in which every error is repeated `jtt_weight` times; here an epoch stays
+    as long as for the other methods.
+
+    Args:
+        model: A new model.
+        recipe: Its recipe.
+        errors: (N,) bool, the training images that the first model got wrong.
+    """
+
+    def __init__(self, model: Classifier, recipe: Recipe, errors: Tensor) -> None:
+        super().__init__(model, recipe)
+        self.errors = errors
+
+    def sampling(self, group: Tensor) -> Tensor:
+        """`jtt_weight` for errors, 1 for the others."""
+        return torch.where(self.errors, self.recipe.jtt_weight, 1.0).double()
 
 
 class GroupDroStep(ErmStep):
@@ -85,64 +156,19 @@ class GroupDroStep(ErmStep):
         """The weighted loss; updates the group weights."""
         per_image = self.per_image(batch)
         member = F.one_hot(batch.group, len(self.group_weights)).to(per_image)  # (B, G)
-        group_loss = (member * per_image[:, None]).sum(0) / member.sum(0).clamp_min(1)
+        summed = all_sum((member * per_image[:, None]).sum(0))  # over all processes: they agree
+        group_loss = summed / all_sum(member.sum(0)).clamp_min(1)
         if self.training:
             grown = self.group_weights * (self.recipe.group_step * group_loss.detach()).exp()
             self.group_weights.copy_(grown / grown.sum())
         total = (self.group_weights * group_loss).sum()
         return {"class": per_image.mean(), "total": total}
 
-
-class IfamStep(Step):
-    """Joint training of both stages; the backbone of stage 1 is frozen.
-
-    The mask is detached: stage 2's loss does not reach stage 1 (as in the published code, where
-    a cast to bool cuts the gradient).
-    """
-
-    model: Ifam
-
-    def __init__(self, model: Ifam, recipe: Recipe) -> None:
-        super().__init__(model, recipe)
-        model.stage_1.vit.requires_grad_(False)
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """All losses of both stages."""
-        images = colour_jitter(batch.images, self.recipe.jitter)
-        pair = draw_affine()
-        with torch.no_grad():  # nothing in the frozen backbone is trained
-            tokens = self.model.stage_1.tokens(torch.cat([images, warp(images, pair.forward)]))
-        own, other = tokens.chunk(2)
-        parts = self.model.stage_1(own)
-        moved = warp(self.model.stage_1(other).maps, pair.backward)
-        keep = self.model.noisy_mask(parts.scores.detach())
-        found = {
-            "class_stage_1": F.cross_entropy(parts.logits, batch.y),
-            "class_stage_2": F.cross_entropy(self.model.logits_from_patches(images, keep), batch.y),
-            "presence": losses.presence(parts.maps),
-            "enforced_presence": losses.enforced_presence(parts.maps),
-            "total_variation": losses.total_variation(parts.maps),
-            "entropy": losses.entropy(parts.maps),
-            "orthogonality": losses.orthogonality(parts.features),
-            "equivariance": losses.equivariance(parts.maps, moved),
-            "rim": losses.rim(parts.maps),
-        }
-        weighted = [self.recipe.losses[name] * value for name, value in found.items()]
-        return found | {"total": torch.stack(weighted).sum()}
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Heads of stage 1 and all of stage 2, with their own learning rates."""
-        stage_1 = [p for p in self.model.stage_1.parameters() if p.requires_grad]
-        return [
-            {"params": stage_1, "peak_lr": self.recipe.lr_stage_1},
-            {"params": list(self.model.stage_2.parameters()), "peak_lr": self.recipe.lr},
-        ]
+    def sampling(self, group: Tensor) -> Tensor | None:
+        """Every group equally often, unless the recipe says otherwise."""
+        return even_over(group) if self.recipe.group_balanced else None
 
 
-def make_step(method: str, model: Classifier, recipe: Recipe, num_groups: int) -> Step:
-    """The step of a method; DFR trains its base model by ERM."""
-    if isinstance(model, Ifam):
-        return IfamStep(model, recipe)
-    if method == "groupdro":
-        return GroupDroStep(model, recipe, num_groups)
-    return ErmStep(model, recipe)
+def even_over(group: Tensor) -> Tensor:
+    """Weights that draw every group equally often: 1 / n_group, (N,) float64."""
+    return 1.0 / torch.bincount(group).double()[group]

@@ -37,7 +37,16 @@ class RunRequest:
     device: str = "auto"
     threads: int | None = None
     pretrained: Path | None = None
+    data_dir: Path | None = None
+    devices: int = 1
+    num_nodes: int = 1
+    precision: str | None = None
+    remove_parts: tuple[int, ...] = ()
     fresh: bool = False
+
+
+def follows(request):
+    return False
 
 
 def run(request, progress):

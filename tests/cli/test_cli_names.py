@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from PIL import Image
 
 from ifambench import doctor
-from ifambench.cli.catalogues import MODELS
 from ifambench.doctor import Finding
+from ifambench.models.sizes import SIZES
 from tests.reports import synthetic
 
 SPEC = Path(__file__).resolve().parents[2] / "suites/waterdigits/suite.toml"
@@ -56,7 +57,7 @@ def suite_file(tmp_path):
     ("kind", "name"),
     [
         ("suites", "waterdigits"),
-        ("models", "ifam-vit-micro"),
+        ("models", "ifam-vit-SIZE"),
         ("explainers", "random"),
         ("metrics", "worst_group_accuracy"),
     ],
@@ -174,7 +175,10 @@ def test_validate_finds_nothing_but_the_missing_fingerprint(cli, suite_file):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (("[38, 2, 2, 38]", "[37, 3, 2, 38]"), 'split "train" has groups of [38, 2, 2, 38]'),
+        (
+            ("[38, 2, 2, 38]", "[37, 3, 2, 38]"),
+            'split "train" has 38 zero_on_land, 2 zero_on_water',
+        ),
         (("[38, 2, 2, 38]", "[38, 2, 2, 30]"), "add up to 72, not to 80"),
         (
             ('selection = "last"', 'selection = "last"\neval_split = "tset"'),
@@ -235,13 +239,13 @@ def test_doctor_for_real(tmp_path):
     assert found["model", "vit-micro"].state == "ok"
     assert found["model", "oracle-vit-micro"].state == "ok"
     assert "(4, 2)" in found["model", "ifam-vit-micro"].found
-    (name,) = {entry.info["pretrained"] for entry in MODELS.entries().values()}
+    name = SIZES["micro"].pretrained
     assert ("weights", name) in found
 
 
 def test_doctor_checks_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_PACKAGE", tmp_path)
-    (name,) = {entry.info["pretrained"] for entry in MODELS.entries().values()}
+    name = SIZES["micro"].pretrained
     weights, beside = tmp_path / f"{name}.safetensors", tmp_path / f"{name}.json"
 
     def state():
@@ -259,6 +263,7 @@ def test_doctor_checks_weights(tmp_path, monkeypatch):
 def test_doctor_reports_a_model_that_does_not_work(monkeypatch):
     class Broken:
         name = "broken-model"
+        info: ClassVar = {}
 
         def load(self):
             return lambda **_: (_ for _ in ()).throw(RuntimeError("no kernel\nmore"))

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ifambench.data.load import generation_params, load_data, split_sizes
+from ifambench.data.generated import generation_params
+from ifambench.data.load import load_data, split_sizes
 from ifambench.data.manifest import check_groups
 from ifambench.data.waterdigits import VARIANTS
 from ifambench.errors import EnvironmentProblem, UsageError

@@ -1,5 +1,7 @@
 """Grad-CAM and rollout against independent implementations and closed forms."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -50,7 +52,8 @@ def test_grad_cam_of_a_two_stage_model_without_hooks() -> None:
     model = KINDS["ifam"]()
     keep = model.select(images()).mask.flatten(1)
     kept = model.stage_2.kept(images(), keep)
-    expected, gradient = without_hooks(model.stage_2.vit, kept, model.stage_2.classify)
+    head = partial(model.stage_2.classify, valid=kept.valid)
+    expected, gradient = without_hooks(model.stage_2.vit, kept, head)
     found = grad_cam(model).flatten(1)
     for image, maps, one in zip(found, expected, keep, strict=True):
         torch.testing.assert_close(image[one], maps[: int(one.sum())], atol=1e-6, rtol=0)

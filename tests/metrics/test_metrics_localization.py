@@ -98,7 +98,16 @@ def test_other_explainers_have_no_mask_rows_but_an_undefined_relevance_mass():
 
 def test_empty_selections_are_counted_for_models_that_select():
     chosen = PREDICTIONS.assign(n_selected=[0, 0, 0, *range(1, 14)])
-    row = find(score(explanations("a", 0), predictions=chosen), "empty_selection_rate")
+    rows = score(explanations("a", 0), predictions=chosen)
+    row = find(rows, "empty_selection_rate", group="all")
     assert (row.value, row.n) == (3 / 16, 16)
+    split = [find(rows, "empty_selection_rate", group=name) for name in GROUPS]
+    assert sum(row.value * row.n for row in split) == pytest.approx(3)
+    assert sum(row.n for row in split) == 16
     rows = score(explanations("a", 0), predictions=PREDICTIONS.assign(n_selected=np.nan))
     assert not [row for row in rows if row.metric == "empty_selection_rate"]
+
+
+def test_without_an_empty_selection_there_is_one_row():
+    rows = score(explanations("a", 0), predictions=PREDICTIONS.assign(n_selected=1))
+    assert [row.group for row in rows if row.metric == "empty_selection_rate"] == ["all"]

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from ifambench.models.base import Classifier, DataConfig
-from ifambench.models.ifam import build_ifam_vit_micro
-from ifambench.models.timm_vit import OracleVit, TimmVit, micro_vit
+from ifambench.models.ifam import build_ifam
+from ifambench.models.timm_vit import OracleVit, TimmVit
+from ifambench.models.vit import micro_vit
 
 SIDE = 32  # 4 x 4 patches
 GRID = (4, 4)
@@ -30,7 +31,7 @@ def vit(kind: type[TimmVit] = TimmVit, **kwargs: Any) -> Classifier:
 
 def ifam() -> Classifier:
     torch.manual_seed(0)
-    return lively(build_ifam_vit_micro(num_classes=CLASSES, image_size=SIDE))
+    return lively(build_ifam(num_classes=CLASSES, image_size=SIDE))
 
 
 AVERAGED = {"class_token": False, "global_pool": "avg"}

@@ -5,6 +5,7 @@ import torch
 
 from ifambench.errors import UsageError
 from ifambench.models.base import Classifier
+from ifambench.models.sizes import SIZES
 from ifambench.registry import Registry
 from tests.models.small_models import GRID, SIDE, images, keeps
 
@@ -16,10 +17,33 @@ ABILITIES = {
 }
 
 
-@pytest.fixture(scope="module", params=REGISTRY.names())
+# the sizes of a family share their code: the smallest stands for all
+SMALL = [
+    name for name, entry in REGISTRY.entries().items() if entry.info.get("size", "micro") == "micro"
+]
+
+
+@pytest.fixture(scope="module", params=SMALL)
 def model(request: pytest.FixtureRequest) -> Classifier:
     torch.manual_seed(0)
     return REGISTRY.load(request.param)(num_classes=3, image_size=SIDE).eval()
+
+
+LARGER = [name for name in REGISTRY.names() if name not in SMALL]
+
+
+@pytest.mark.parametrize("name", LARGER)
+def test_larger_sizes_are_built_without_memory(name: str) -> None:
+    entry = REGISTRY.entry(name)
+    side = 224 * 2  # tiled by 14 and by 16
+    with torch.device("meta"):
+        model = entry.load()(num_classes=7, image_size=side, size=entry.info["size"])
+    patch = SIZES[entry.info["size"]].patch_size
+    assert model.patch_grid == (side // patch, side // patch)
+    assert model.num_classes == 7
+    assert model.data_config.mean == SIZES[entry.info["size"]].mean
+    with pytest.raises(UsageError, match="do not tile"):
+        entry.load()(num_classes=7, image_size=side + 1, size=entry.info["size"])
 
 
 def given(model: Classifier, n: int = 5) -> tuple[torch.Tensor, ...]:

@@ -1,8 +1,12 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ifambench.errors import UsageError
 from ifambench.models.base import Classifier
+from ifambench.models.masks import MASK_GRADIENTS
+from tests.models.small_ifam import BACKBONES, some_images, tiny_ifam
 from tests.models.small_models import GRID, KINDS, SIDE, images, keeps, vit
 
 PATCH = SIDE // GRID[0]
@@ -29,6 +33,29 @@ def test_unselected_pixels_change_nothing(model: Classifier, fill: str) -> None:
     with torch.no_grad():
         difference = model.logits_from_patches(x, keep) - model.logits_from_patches(changed, keep)
     assert difference.abs().max() == 0.0
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    backbone=st.sampled_from(sorted(BACKBONES)),
+    kept=st.lists(st.booleans(), min_size=16, max_size=16),
+    fill=st.floats(width=32),
+    mask_gradient=st.sampled_from(MASK_GRADIENTS),
+)
+def test_a_fixed_mask_hides_any_unselected_pixel(
+    backbone: str, kept: list[bool], fill: float, mask_gradient: str
+) -> None:
+    two_stage = tiny_ifam(mask_gradient=mask_gradient, **BACKBONES[backbone])
+    x, keep = some_images(two_stage, 2), torch.tensor(kept).view(1, 4, 4).repeat(2, 1, 1)
+    keep[1, 0, 0] = True  # the second image may keep more: padding
+    patch = x.shape[-1] // 4
+    shown = keep.repeat_interleave(patch, 1).repeat_interleave(patch, 2)[:, None]
+    changed = torch.where(shown, x, torch.tensor(fill))
+    with torch.no_grad():
+        before = two_stage.logits_from_patches(x, keep)
+        after = two_stage.logits_from_patches(changed, keep)
+    assert before.isfinite().all()
+    assert (before - after).abs().max() == 0.0
 
 
 def test_independent_of_the_batch(model: Classifier) -> None:
@@ -75,8 +102,8 @@ def test_two_stage_model_uses_its_selection() -> None:
     with torch.no_grad():
         selection = model.select(images())
         own = model.logits(images())
-        given = model.logits_from_patches(images(), selection.mask)
-    assert torch.equal(own, given)
+        under_it = model.logits_from_patches(images(), selection.mask)
+    assert torch.equal(own, under_it)
     torch.testing.assert_close(selection.part_maps.sum(1), torch.ones(5, *GRID))
     torch.testing.assert_close(selection.foreground, 1 - selection.part_maps[:, -1])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ifambench.data.load import MemoryPixels
+from ifambench.data.generated import MemoryPixels
 from ifambench.data.manifest import SuiteData
 from ifambench.suites.catalog import load_suite
 from tests.models.small_models import SIDE

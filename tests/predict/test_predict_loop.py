@@ -142,3 +142,15 @@ def test_progress_ends_at_the_total(tmp_path, monkeypatch) -> None:
 
 def test_no_rows() -> None:
     assert run(KINDS["ifam"](), ROWS[:0]).empty
+
+
+def test_a_soft_mask_stays_soft() -> None:
+    model = KINDS["ifam"]()
+    hard = run(model)["prob_true"]
+    model.mask_gradient = "soft"
+    with torch.no_grad():
+        logits = model.logits(model.data_config.normalise(DATA.pixels.images(ROWS)))
+    expected = logits.softmax(1)[torch.arange(len(ROWS)), torch.tensor(ROWS["y"].tolist())]
+    soft = run(model)["prob_true"]
+    np.testing.assert_allclose(soft, expected, atol=1e-6)
+    assert np.abs(soft - hard).max() > 1e-3

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ifambench.errors import EnvironmentProblem, UsageError
-from ifambench.records.schema import RunRecord
+from ifambench.records.schema import Metric, RunRecord
 from ifambench.records.store import load_run, read_record, write_record
 from ifambench.reports import figures, summary
 from ifambench.reports.gallery import gallery_groups, is_selection, outline
@@ -193,6 +193,17 @@ def test_selection_on_test_is_said(record: RunRecord):
     chosen = record.model_copy(update={"protocol": protocol})
     assert "test split" in summary.selection_note(chosen)
     assert summary.selection_note(record) == ""
+
+
+def test_empty_selections_are_a_warning(record: RunRecord):
+    rate = Metric(metric="empty_selection_rate", value=0.25, n=8)
+    part = rate.model_copy(update={"value": 0.5, "n": 4, "group": record.groups[1]})
+    bare = record.model_copy(update={"metrics": [rate, part], "warnings": ["first"]})
+    first, empty = summary.warnings(bare)
+    assert first == "first"
+    assert f"no patch in 2 of 8 images ({record.groups[1]} 2)" in empty
+    none = rate.model_copy(update={"value": 0.0})
+    assert summary.warnings(record.model_copy(update={"metrics": [none], "warnings": []})) == []
 
 
 def test_undefined_worst_group_is_said(record: RunRecord):

@@ -83,7 +83,7 @@ def test_what_is_wrong_is_named_with_file_and_key(old, new, where, changed):
         ('selection = "last"', 'selection = "last"\nselect_split = "test"', "eval_split"),
         ("seed = 7411", "seed = -5", "generation.seed"),
         ("train = 2000", "dev = 2000", "splits"),
-        ("images = 160", "images = 0", "images"),
+        ("images = 160", "images = -1", "images"),
         ("schema = 1", 'schema = 1\ndefault_protocol = "fast"', "default_protocol 'fast'"),
     ],
 )
@@ -146,3 +146,25 @@ def test_the_schema_is_closed_everywhere():
 def test_every_recipe_is_known_to_training():
     recipes = tomllib.loads(SPEC.read_text(encoding="utf-8")).get("recipe", {})
     assert set(recipes) <= {"vit", "oracle", "ifam", "vit+groupdro", "vit+dfr"}
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_shipped_suite_is_consistent(name):
+    suite = load_suite(name).suite
+    assert suite.id == name
+    assert set(suite.expected) == set(suite.splits)
+    for split, expected in suite.expected.items():
+        assert expected.n == suite.splits[split] == sum(expected.groups)
+        assert len(expected.groups) == len(suite.groups.names)
+    assert suite.origin is (suite.generation or suite.source)
+
+
+def test_explaining_nothing_is_possible(changed):
+    suite = load_suite(str(changed("images = 160", "images = 0"))).suite
+    assert suite.protocol["standard"].explain.images == 0
+
+
+def test_the_group_of_an_image_has_a_name():
+    suite = load_suite("waterdigits").suite
+    found = [suite.group_of(y, {"place": a}) for y in suite.labels for a in ("land", "water")]
+    assert found == suite.groups.names

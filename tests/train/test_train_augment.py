@@ -1,9 +1,14 @@
-"""Warps and their inverses, and the colour jitter."""
+"""Warps and their inverses, and what each augmentation does to images and masks."""
 
 import pytest
 import torch
 
-from ifambench.train.augment import colour_jitter, draw_affine, warp
+from ifambench.models.base import DataConfig
+from ifambench.train.augment import augment, colour_jitter, draw_affine, draw_crop, draw_cub, warp
+from ifambench.train.planckian import illuminants, illuminate
+from ifambench.train.recipes import Recipe
+
+CONFIG = DataConfig(64)
 
 
 def smooth_image() -> torch.Tensor:
@@ -34,3 +39,89 @@ def test_jitter_is_affine_per_image_and_channel_and_off_at_zero():
     scale = (jittered[..., 32, 32] - jittered[..., 0, 0]) / (image[..., 32, 32] - image[..., 0, 0])
     assert (scale - 1).abs().max() <= 0.2 + 1e-5
     assert scale.flatten().unique().numel() == 6
+
+
+def shapes(n: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bright rectangles on black, normalised, and their masks."""
+    masks = torch.zeros(n, 64, 64, dtype=torch.bool)
+    masks[:, 20:40, 8:28] = True
+    return torch.where(masks[:, None], 0.6, -1.0).expand(n, 3, 64, 64).contiguous(), masks
+
+
+def test_none_changes_nothing():
+    images, masks = shapes()
+    found = augment(Recipe(augment="none"), images, masks, CONFIG)
+    assert torch.equal(found.images, images)
+    assert torch.equal(found.masks, masks)
+
+
+@pytest.mark.parametrize("kind", ["flip", "crop"])
+def test_the_mask_moves_with_the_object(kind):
+    torch.manual_seed(0)
+    images, masks = shapes(32)
+    found = augment(Recipe(augment=kind), images, masks, CONFIG)
+    assert not torch.equal(found.images, images)
+    bright = found.images[:, 1] > -0.2
+    assert torch.equal(bright, found.masks)
+
+
+def test_the_mask_moves_with_the_object_and_outside_is_black_in_cub():
+    torch.manual_seed(0)
+    images, masks = shapes(32)
+    found = augment(Recipe(augment="cub"), images, masks, CONFIG)
+    assert ((found.images[:, 1] > -0.2) == found.masks).float().mean() > 0.999
+    moved = augment(Recipe(augment="cub"), torch.ones_like(images), None, CONFIG)
+    assert moved.masks is None
+    assert moved.images.amin() == pytest.approx(-1.0)
+
+
+def test_a_flip_mirrors_half_of_the_images_exactly():
+    torch.manual_seed(0)
+    images = torch.randn(1000, 3, 4, 4)
+    found, _ = augment(Recipe(augment="flip"), images, None, CONFIG)
+    mirrored = (found == images.flip(-1)).flatten(1).all(1)
+    assert torch.equal(found[~mirrored], images[~mirrored])
+    assert 400 < mirrored.sum() < 600
+
+
+def test_a_crop_lies_inside_the_image_and_has_70_to_100_percent_of_its_area():
+    torch.manual_seed(0)
+    matrices = draw_crop(2000, 0.7)
+    half = matrices[:, :, :2].diagonal(dim1=1, dim2=2).abs()
+    assert (half + matrices[:, :, 2].abs()).amax() <= 1 + 1e-6
+    area = half.prod(1)
+    assert 0.65 < area.min() < 0.75
+    assert 0.95 < area.max() <= 1
+    assert 0.4 < (matrices[:, 0, 0] < 0).float().mean() < 0.6
+
+
+def test_cub_scales_by_08_to_12_and_shifts_by_up_to_a_fifth_of_the_side():
+    torch.manual_seed(0)
+    matrices = draw_cub(2000)
+    linear, shift = matrices[:, :, :2], matrices[:, :, 2]
+    scale = linear.det().abs().rsqrt()
+    assert scale.min() == pytest.approx(0.8, abs=0.01)
+    assert scale.max() == pytest.approx(1.2, abs=0.01)
+    moved = torch.linalg.solve(linear, shift)  # in the result, whose side has length 2
+    assert moved.abs().amax() == pytest.approx(0.4, abs=0.01)
+    assert 0.4 < (linear.det() < 0).float().mean() < 0.6
+
+
+def test_illuminants_get_bluer_with_temperature_and_leave_green():
+    found = illuminants()
+    assert found.shape == (25, 3)
+    assert (found[:, 1] == 1).all()
+    assert (found[:, 0].diff() < 0).all()
+    assert (found[:, 2].diff() > 0).all()
+
+
+def test_four_of_five_images_are_lit_by_an_illuminant_and_cut_at_white():
+    torch.manual_seed(0)
+    grey = CONFIG.normalise(torch.full((2000, 2, 2, 3), 128, dtype=torch.uint8).numpy())
+    pixels = illuminate(grey, CONFIG) * 0.5 + 0.5
+    changed = (pixels != grey * 0.5 + 0.5).flatten(1).any(1)
+    assert changed.float().mean() == pytest.approx(0.8, abs=0.05)
+    assert pixels.amax() <= 1
+    assert torch.allclose(pixels[:, 1], torch.tensor(128 / 255))
+    ratios = (pixels[changed, 0, 0, 0] / pixels[changed, 1, 0, 0]).unique()
+    assert len(ratios) == 25

@@ -1,24 +1,24 @@
-"""Training: the same seed gives the same weights, also after a kill; DFR; pretraining."""
+"""Training: the same seed gives the same weights, also after a kill; pretraining."""
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from ifambench.data.load import load_data
 from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.models.backbones import find_backbone, load_backbone, shipped_backbones
 from ifambench.models.catalog import choose_model
-from ifambench.models.timm_vit import build_vit_micro
-from ifambench.models.weights import find_backbone, load_backbone, load_weights, shipped_backbones
+from ifambench.models.timm_vit import build_vit
+from ifambench.models.weights import load_weights
 from ifambench.progress import Progress
 from ifambench.train import fit as fit_module
-from ifambench.train.dfr import Features, _fit_balanced, _two_logits, refit_last_layer
 from ifambench.train.fit import FitPlan, fit
+from ifambench.train.order import epoch_order
 from ifambench.train.pretrain import PretrainRequest, pretrain
 from ifambench.train.recipes import recipe_for
-from ifambench.train.trainset import epoch_order, train_set
+from ifambench.train.steps import even_over
 from tests.tiny import tiny_suite, write_tiny_suite
 
 
@@ -89,7 +89,9 @@ def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(
 
 def test_finished_weights_are_reused_only_by_the_same_plan(data, tmp_path, monkeypatch):
     first = fitted(data, tmp_path)
-    monkeypatch.setattr(fit_module, "train_model", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(
+        fit_module, "train_by_gradient", lambda *_, **__: pytest.fail("trained again")
+    )
     assert fitted(data, tmp_path).sha256 == first.sha256
     monkeypatch.undo()
     assert fitted(data, tmp_path, seed=1).sha256 != first.sha256
@@ -126,38 +128,9 @@ def test_an_epoch_draws_every_image_once_or_the_groups_evenly():
     plain = torch.cat(epoch_order(103, 10, None))
     assert len(plain) == 100 == len(plain.unique())
     group = torch.tensor([0] * 950 + [1] * 50)
-    balanced = torch.cat(epoch_order(1000, 10, group))
+    balanced = torch.cat(epoch_order(1000, 10, even_over(group)))
     assert 0.4 < group[balanced].float().mean() < 0.6
     assert len(epoch_order(5, 10, None)) == 1
-
-
-def test_dfr_replaces_the_head_by_the_balanced_regression(data, tmp_path):
-    torch.manual_seed(0)
-    model = build_vit_micro(num_classes=2, image_size=64)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    sets = [train_set(data, split, model, torch.device("cpu")) for split in ("train", "val")]
-    recipe = recipe_for(data.suite, "vit")
-    found = refit_last_layer(model, *sets, recipe, seed=0)
-    assert found["dfr_strength"] in recipe.strengths
-    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed == {"vit.head.weight", "vit.head.bias"}
-
-
-def test_dfr_is_blind_to_a_feature_that_only_tells_the_attribute():
-    rng = np.random.default_rng(0)
-    group = np.repeat([0, 1, 2, 3], [400, 20, 20, 400])
-    y, place = group // 2, group % 2
-    x = np.stack([y + rng.normal(0, 0.7, len(y)), 3.0 * place + rng.normal(0, 0.1, len(y))], 1)
-    fit_ = _fit_balanced(Features(x, y, group), 1.0, rng)
-    assert abs(fit_.weight[1, 1]) < 0.3 * abs(fit_.weight[1, 0])
-
-
-def test_dfr_with_three_classes():
-    rng = np.random.default_rng(0)
-    y = np.repeat([0, 1, 2], 60)
-    x = np.eye(3)[y] + rng.normal(0, 0.1, (180, 3))
-    linear = _fit_balanced(Features(x, y, y), 1.0, rng)
-    assert (np.argmax(x @ linear.weight.T + linear.bias, 1) == y).mean() > 0.95
 
 
 def test_a_changed_plan_trains_again(data, tmp_path):
@@ -165,13 +138,6 @@ def test_a_changed_plan_trains_again(data, tmp_path):
     other = FitPlan(**(vars(plan(data, "vit-micro")) | {"compute": "another machine"}))
     again = fit(other, data, tmp_path, torch.device("cpu"), Progress())
     assert first.reused is again.reused is False
-
-
-def test_a_binary_regression_as_two_logits():
-    linear = _two_logits(np.array([[2.0, -1.0]]), np.array([0.5]))
-    x = np.array([[0.3, 0.7]])
-    logits = x @ linear.weight.T + linear.bias
-    assert logits[0, 1] - logits[0, 0] == pytest.approx(2 * 0.3 - 0.7 + 0.5)
 
 
 def test_pretraining_is_reproducible_and_describes_itself(backbone, tmp_path):
@@ -196,17 +162,17 @@ def test_shipped_backbones_are_what_their_description_says():
         found = find_backbone(name)
         assert found.sha256 == described["sha256"]
         assert found.path.stat().st_size < 1_000_000
-        load_backbone(found, build_vit_micro(num_classes=0, image_size=64).vit)
+        load_backbone(found, build_vit(num_classes=0, image_size=64).vit)
 
 
 def test_wrong_weights_files_get_one_clear_error(tmp_path, backbone):
-    vit = build_vit_micro(num_classes=0, image_size=64).vit
+    vit = build_vit(num_classes=0, image_size=64).vit
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(backbone.path.read_bytes()[:5000])
     with pytest.raises(EnvironmentProblem, match="not a whole safetensors file"):
         load_backbone(find_backbone(str(cut)), vit)
     with pytest.raises(EnvironmentProblem, match="another model"):
-        load_weights(backbone.path, build_vit_micro(num_classes=2, image_size=64))
+        load_weights(backbone.path, build_vit(num_classes=2, image_size=64))
     with pytest.raises(UsageError, match="no pretrained backbone"):
         find_backbone("nothing-here")
     _save_nan(tmp_path / "nan.safetensors", vit)

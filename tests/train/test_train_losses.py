@@ -59,6 +59,55 @@ def test_orthogonality_is_between_parts():
     assert losses.orthogonality(identical) == pytest.approx((25 - 5) / 25)
 
 
+@pytest.mark.parametrize(
+    ("features", "ours", "official"),
+    [
+        (torch.eye(768)[:, :9], 0.0, 0.110),  # K = 8: orthonormal parts
+        (torch.ones(768, 9), 0.889, 0.999),  # equal parts
+    ],
+)
+def test_orthogonality_as_the_published_code_computes_it(features, ours, official):
+    if ours == 0.0:  # turned, so that no dimension is alone
+        turn, _ = torch.linalg.qr(torch.randn(768, 768, generator=torch.Generator().manual_seed(0)))
+        features = turn @ features
+    assert losses.orthogonality(features[None]).item() == pytest.approx(ours, abs=5e-4)
+    assert losses.official_orthogonality(features[None]).item() == pytest.approx(official, abs=1e-3)
+
+
+def test_enforced_presence_weighs_by_the_squared_distance_to_the_centre():
+    maps = torch.full((1, 2, 5, 5), 0.5)
+    assert losses.enforced_presence(maps).item() == pytest.approx(-math.log(0.5))  # the corners
+    maps = torch.zeros(1, 2, 5, 5)
+    maps[:, 1, 0:3, 1:4] = 0.8  # weight 1 / 2 for all of it, 1 for the 6 of 9 patches in a corner
+    assert losses.enforced_presence(maps).item() == pytest.approx(-math.log(0.8 * 6 / 9))
+    maps[:, 1, 0:3, 1:4] = 0
+    maps[:, 1, 1:4, 1:4] = 0.8  # weight 0 for all of it, 1 / 2 for 6 patches, 1 for 4
+    assert losses.enforced_presence(maps).item() == pytest.approx(-math.log(0.8 * 4 / 9))
+
+
+def test_enforced_presence_has_a_finite_gradient_without_background():
+    maps = torch.zeros(1, 2, 5, 5, requires_grad=True)
+    losses.enforced_presence(maps).backward()
+    assert torch.isfinite(maps.grad).all()
+
+
+def test_total_variation_is_per_patch_and_image():
+    torch.manual_seed(0)
+    maps = torch.rand(2, 3, 4, 6)
+    down, right = maps.diff(dim=2).abs().sum(), maps.diff(dim=3).abs().sum()
+    expected = ((down + right) / (2 * 4 * 6)).item()
+    assert losses.total_variation(maps).item() == pytest.approx(expected)
+
+
+def test_equivariance_is_the_mean_over_parts_and_images():
+    maps = torch.zeros(1, 3, 1, 4)
+    maps[0, 0] = torch.tensor([1.0, 0, 0, 0])
+    maps[0, 1] = torch.tensor([1.0, 1, 0, 0])
+    other = torch.ones(1, 3, 1, 4)  # cosines 1 / 2 and 1 / sqrt(2); the background does not count
+    expected = 1 - (0.5 + 0.5**0.5) / 2
+    assert losses.equivariance(maps, other).item() == pytest.approx(expected)
+
+
 def test_equivariance_of_equal_and_of_disjoint_maps(background_with_object):
     assert losses.equivariance(background_with_object, background_with_object) == pytest.approx(
         0, abs=1e-6

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ifambench.data.load import load_data
-from ifambench.models.ifam import build_ifam_vit_micro
+from ifambench.models.ifam import build_ifam
 from ifambench.train.prototypes import SPREAD, start_at_rim
 from ifambench.train.trainset import train_set
 from tests.tiny import tiny_suite
@@ -14,7 +14,7 @@ from tests.tiny import tiny_suite
 def started(tmp_path_factory):
     data = load_data(tiny_suite(tmp_path_factory.mktemp("suite")), splits=("train",))
     torch.manual_seed(0)
-    model = build_ifam_vit_micro(num_classes=2, image_size=64)
+    model = build_ifam(num_classes=2, image_size=64)
     with torch.no_grad():
         model.stage_1.fc_landmarks.weight.zero_()  # the random part
     train = train_set(data, "train", model, torch.device("cpu"))
@@ -42,3 +42,16 @@ def test_parts_differ_by_their_random_start_only(started):
     weight = started[0].stage_1.fc_landmarks.weight
     assert torch.equal(weight[0], weight[1])
     assert not torch.equal(weight[0], weight[-1])
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.3])
+def test_a_quantile_sets_the_share_of_patches_that_start_as_foreground(tmp_path, quantile):
+    data = load_data(tiny_suite(tmp_path), splits=("train",))
+    torch.manual_seed(0)
+    model = build_ifam(num_classes=2, image_size=64)
+    with torch.no_grad():
+        model.stage_1.fc_landmarks.weight.zero_()
+    train = train_set(data, "train", model, torch.device("cpu"))
+    start_at_rim(model, train, quantile)
+    mask = model.select(train.batch(torch.arange(len(train))).images).mask
+    assert mask.float().mean().item() == pytest.approx(quantile, abs=0.01)

@@ -38,6 +38,20 @@ def test_a_method_starts_from_its_family(suite):
         ({"epochs": "3"}, "epochs"),
         ({"epochs": True}, "epochs"),
         ({"gumbel": 1}, "gumbel"),
+        ({"losses": {"rim": "much"}}, "losses.rim"),
+        ({"losses": 3}, "losses"),
+        ({"lr_factors": {"head": 3.0}}, "head"),
+        ({"strengths": 1.0}, "strengths"),
+        ({"strengths": []}, "strengths"),
+        ({"strengths": [1.0, "x"]}, "strengths"),
+        ({"mask_gradient": "hard"}, "straight-through"),
+        ({"augment": "cutmix"}, "cub"),
+        ({"lr": 0.0}, "lr"),
+        ({"lr": float("nan")}, "lr"),
+        ({"weight_decay": float("inf")}, "weight_decay"),
+        ({"weight_decay": -0.1}, "weight_decay"),
+        ({"ema": 1.0}, "ema"),
+        ({"batch_size": 10, "accumulate": 4}, "accumulate"),
     ],
 )
 def test_wrong_entries_are_named_with_file_and_key(suite, values, named):
@@ -45,6 +59,79 @@ def test_wrong_entries_are_named_with_file_and_key(suite, values, named):
         recipe_for(with_recipe(suite, "vit", **values), "vit")
     assert named in str(caught.value)
     assert "recipe.vit" in str(caught.value)
+
+
+def test_the_more_special_section_has_the_last_word(suite):
+    recipe = {
+        "vit": {"epochs": 1, "lr": 0.1, "clip": 1.0, "jitter": 0.1, "source": "family"},
+        "vit+groupdro": {"lr": 0.2, "clip": 2.0, "jitter": 0.2},
+        "vit-ti": {"clip": 3.0, "jitter": 0.3},
+        "vit-ti+groupdro": {"jitter": 0.4},
+    }
+    changed = suite.model_copy(update={"recipe": recipe})
+    found = recipe_for(changed, "vit+groupdro", "vit-ti+groupdro", {"epochs": "9"})
+    assert (found.epochs, found.lr, found.clip, found.jitter) == (9, 0.2, 3.0, 0.4)
+    assert found.source == "family"
+    plain = recipe_for(changed, "vit", "vit-ti")
+    assert (plain.epochs, plain.lr, plain.clip, plain.jitter) == (1, 0.1, 3.0, 0.3)
+
+
+def test_overrides_are_read_by_the_type_of_the_field(suite):
+    texts = {
+        "num_parts": "8",
+        "lr": "2e-4",
+        "gumbel": "false",
+        "mask_gradient": "soft",
+        "losses.equivariance": "0",
+        "lr_factors.prototypes": "1e3",
+        "strengths": "1+0.3",
+    }
+    found = recipe_for(suite, "ifam", "ifam-vit-ti", texts)
+    assert (found.num_parts, found.lr, found.gumbel) == (8, 2e-4, False)
+    assert found.mask_gradient == "soft"
+    assert found.losses == LOSS_WEIGHTS | {"equivariance": 0.0, "rim": 1.0}
+    assert found.lr_factors["prototypes"] == 1000
+    assert found.lr_factors["heads"] == 1
+    assert found.strengths == (1.0, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "named"),
+    [
+        ("parts", "8", "num_parts"),
+        ("num_parts", "8.5", "whole number"),
+        ("num_parts", "0", "positive"),
+        ("lr", "fast", "a number"),
+        ("gumbel", "no", "true or false"),
+        ("mask_gradient", "hard", "straight-through"),
+        ("losses", "0", "losses.entropy"),
+        ("losses.shape", "0", "entropy"),
+        ("lr.head", "1", "lr"),
+    ],
+)
+def test_wrong_overrides_are_named_with_the_valid_ones(suite, key, text, named):
+    with pytest.raises(UsageError) as caught:
+        recipe_for(suite, "ifam", "ifam-vit-ti", {key: text})
+    assert named in str(caught.value)
+    assert "--model ifam-vit-ti@" in str(caught.value)
+
+
+def test_the_image_size_shapes_the_model_only_when_it_is_set(suite):
+    assert "image_size" not in recipe_for(suite, "ifam").architecture()
+    found = recipe_for(suite, "ifam", "", {"image_size": "128", "temperature": "0.5"})
+    assert found.architecture()["image_size"] == 128
+    assert found.architecture()["temperature"] == 0.5
+
+
+def test_rates_are_for_a_batch_size_when_the_recipe_names_one():
+    assert Recipe(batch_size=64).peak_lr(1e-3) == 1e-3
+    assert Recipe(batch_size=64, lr_batch=16).peak_lr(1e-3) == 2e-3
+
+
+def test_normalised_weight_decay_shrinks_with_the_number_of_steps():
+    recipe = Recipe(epochs=5, batch_size=10, weight_decay=0.1, weight_decay_rule="normalised")
+    assert recipe.effective_weight_decay(209) == pytest.approx(0.1 / (20 * 5) ** 0.5)
+    assert Recipe(weight_decay=0.1).effective_weight_decay(209) == 0.1
 
 
 def test_the_record_form_is_plain_data(suite):

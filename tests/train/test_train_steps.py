@@ -1,15 +1,19 @@
-"""What each training method minimises, and what it trains."""
+"""What each method of a plain classifier minimises, and how it draws its images."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from ifambench.models.ifam import build_ifam_vit_micro
-from ifambench.models.timm_vit import build_vit_micro
-from ifambench.train.recipes import LOSS_WEIGHTS, Recipe
-from ifambench.train.steps import Batch, ErmStep, GroupDroStep, IfamStep, make_step
+from ifambench.models.ifam import build_ifam
+from ifambench.models.pdiscoformer import build_pdiscoformer
+from ifambench.models.timm_vit import build_oracle_vit, build_vit
+from ifambench.train.ifam_steps import IfamStep, PartsStep
+from ifambench.train.methods import make_step
+from ifambench.train.mixup import MixupStep
+from ifambench.train.recipes import Recipe
+from ifambench.train.steps import Batch, ErmStep, GroupDroStep, JttStep, RwgStep
 
-STILL = Recipe(jitter=0.0, part_dropout=0.0, gumbel=False)
+STILL = Recipe(jitter=0.0)
 
 
 @pytest.fixture
@@ -22,13 +26,7 @@ def batch():
 @pytest.fixture
 def vit():
     torch.manual_seed(1)
-    return build_vit_micro(num_classes=2, image_size=64)
-
-
-@pytest.fixture
-def ifam():
-    torch.manual_seed(2)
-    return build_ifam_vit_micro(num_classes=2, image_size=64, part_dropout=0.0, gumbel=False)
+    return build_vit(num_classes=2, image_size=64)
 
 
 def test_erm_is_the_mean_cross_entropy(vit, batch):
@@ -50,58 +48,79 @@ def test_groupdro_weights_grow_with_the_loss_of_the_group(vit, batch):
     assert total.item() == pytest.approx((weights * means).sum().item(), rel=1e-5)
 
 
+def test_groupdro_weights_after_two_steps_by_hand(vit, batch, monkeypatch):
+    step = GroupDroStep(vit, Recipe(group_step=1.0), 4).train()
+    monkeypatch.setattr(step, "per_image", lambda _: torch.tensor([1.0, 3.0, 1.0, 0, 0, 0]))
+    step(batch)
+    step(batch)  # group losses 2, 1, 0 (absent), 0: weights e^4 : e^2 : 1 : 1
+    expected = torch.tensor([4.0, 2.0, 0.0, 0.0]).softmax(0)
+    assert torch.allclose(step.group_weights, expected)
+
+
 def test_groupdro_weights_are_still_in_evaluation(vit, batch):
     step = GroupDroStep(vit, STILL, 4).eval()
     step(batch)
     assert torch.equal(step.group_weights, torch.full((4,), 0.25))
 
 
-def test_ifam_total_is_the_weighted_sum_of_all_losses(ifam, batch):
-    weights = {name: 0.1 * (k + 1) for k, name in enumerate(LOSS_WEIGHTS)}
-    found = IfamStep(ifam, Recipe(jitter=0.0, losses=weights))(batch)
-    assert set(found) == {*LOSS_WEIGHTS, "total"}
-    expected = sum(weights[name] * found[name].item() for name in LOSS_WEIGHTS)
-    assert found["total"].item() == pytest.approx(expected, rel=1e-5)
+GROUP = torch.tensor([0] * 900 + [1] * 90 + [3] * 10)
 
 
-def test_ifam_never_trains_the_backbone_of_stage_1(ifam, batch):
-    step = IfamStep(ifam, STILL)
-    step(batch)["total"].backward()
-    assert all(p.grad is None for p in ifam.stage_1.vit.parameters())
-    assert ifam.stage_1.fc_landmarks.weight.grad.abs().sum() > 0
-    trained = {id(p) for group in step.parameter_groups() for p in group["params"]}
-    assert not trained & {id(p) for p in ifam.stage_1.vit.parameters()}
-
-
-def test_the_loss_of_stage_2_does_not_reach_stage_1(ifam, batch):
-    step = IfamStep(ifam, STILL)
-    step(batch)["class_stage_2"].backward()
-    assert all(p.grad is None for p in ifam.stage_1.parameters())
-    assert ifam.stage_2.head.weight.grad.abs().sum() > 0
-
-
-def test_noise_and_part_dropout_change_the_training_mask_only(ifam, batch):
+def drawn_counts(weights):
     torch.manual_seed(0)
-    noisy = build_ifam_vit_micro(num_classes=2, image_size=64)
-    scores = noisy.stage_1.scores(noisy.stage_1.tokens(batch.images))
-    masks = [noisy.noisy_mask(scores) for _ in range(3)]
-    assert not torch.equal(masks[0], masks[1])
-    noisy.eval()
-    assert torch.equal(noisy.select(batch.images).mask, noisy.select(batch.images).mask)
+    drawn = torch.multinomial(weights, 30_000, replacement=True)
+    return torch.bincount(GROUP[drawn], minlength=4)
 
 
-def test_training_keeps_a_patch_with_its_foreground_probability():
-    """The Gumbel-max property, without part dropout."""
-    torch.manual_seed(0)
-    model = build_ifam_vit_micro(num_classes=2, image_size=64, part_dropout=0.0)
-    scores = torch.randn(1, 5, 8, 8).expand(4000, 5, 8, 8)
-    kept = model.noisy_mask(scores).float().mean(0)
-    expected = 1 - scores[0].softmax(0)[-1]
-    assert (kept - expected).abs().max() < 5 * 0.5 / 4000**0.5
+def test_rwg_and_groupdro_draw_every_group_equally_often(vit):
+    for step in (RwgStep(vit, STILL), GroupDroStep(vit, STILL, 4)):
+        counts = drawn_counts(step.sampling(GROUP))
+        assert counts[2] == 0
+        assert (counts[[0, 1, 3]] - 10_000).abs().max() < 5 * (30_000 * 2 / 9) ** 0.5
 
 
-def test_methods(vit, ifam):
+def test_erm_and_groupdro_without_balance_draw_every_image_once(vit):
+    assert ErmStep(vit, STILL).sampling(GROUP) is None
+    assert GroupDroStep(vit, Recipe(group_balanced=False), 4).sampling(GROUP) is None
+
+
+def test_jtt_draws_errors_as_much_more_often_as_the_recipe_says(vit):
+    errors = GROUP == 3
+    counts = drawn_counts(JttStep(vit, Recipe(jtt_weight=99.0), errors).sampling(GROUP))
+    share = 10 * 99 / (10 * 99 + 990)
+    assert counts[3].item() == pytest.approx(30_000 * share, abs=5 * (30_000 / 4) ** 0.5)
+
+
+def test_true_masks_move_with_the_image(batch):
+    oracle = build_oracle_vit(num_classes=2, image_size=64)
+    masks = torch.zeros(6, 64, 64, dtype=torch.bool)
+    masks[:, :32, :32] = True  # upper left quarter
+    moving = batch._replace(pixel_masks=masks)
+    seen = ErmStep(oracle, Recipe(augment="flip")).augmented(moving)
+    mirrored = (seen.images != batch.images).flatten(1).any(1)
+    assert 0 < mirrored.sum() < 6
+    left = torch.zeros(8, 8, dtype=torch.bool)
+    left[:4, :4] = True
+    for image in range(6):
+        assert torch.equal(seen.keep[image], left.flip(-1) if mirrored[image] else left)
+
+
+def test_masks_stay_where_images_do(batch):
+    oracle = build_oracle_vit(num_classes=2, image_size=64)
+    keep = torch.rand(6, 8, 8) < 0.5
+    seen = ErmStep(oracle, Recipe(augment="jitter")).augmented(batch._replace(keep=keep))
+    assert torch.equal(seen.keep, keep)
+
+
+def test_methods(vit):
+    ifam = build_ifam(num_classes=2, image_size=64)
+    parts = build_pdiscoformer(num_classes=2, image_size=64)
+    errors = torch.ones(3, dtype=torch.bool)
     assert type(make_step("erm", vit, STILL, 4)) is ErmStep
-    assert type(make_step("dfr", vit, STILL, 4)) is ErmStep
+    assert type(make_step("rwg", vit, STILL, 4)) is RwgStep
+    assert type(make_step("mixup", vit, STILL, 4)) is MixupStep
     assert type(make_step("groupdro", vit, STILL, 4)) is GroupDroStep
+    assert type(make_step("jtt", vit, STILL, 4)) is ErmStep
+    assert type(make_step("jtt", vit, STILL, 4, errors)) is JttStep
     assert type(make_step("ifam", ifam, STILL, 4)) is IfamStep
+    assert type(make_step("parts", parts, STILL, 4)) is PartsStep

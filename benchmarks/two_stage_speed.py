@@ -1,0 +1,165 @@
+"""What the two stages cost, as ratios to the plain network's forward pass in the same process.
+
+    python benchmarks/two_stage_speed.py --size s --image-size 224 --batch 8
+    python benchmarks/two_stage_speed.py --size b --image-size 518 --batch 16 --device cuda \
+        --precision bf16
+
+Evaluation: stage 1 on all patches, stage 2 on a fraction f of them (the same random patches for
+every repeat). The bound is (1 + f) plain forward passes, within 10 %. Training: one step of the
+published losses, forward, backward and optimizer, and its shares by leaving parts out. Weights are
+random: time does not depend on them. Measurements alternate, the median of the repeats is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ifambench.models.ifam import build_ifam
+from ifambench.models.pdiscoformer import build_pdiscoformer
+from ifambench.models.timm_vit import build_vit
+from ifambench.train.recipes import Recipe
+from ifambench.train.steps import Batch, make_step
+
+CLASSES, PARTS = 2, 4
+DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="s", choices=["micro", "ti", "s", "b", "l"])
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--precision", default="32", choices=list(DTYPES))
+    parser.add_argument("--kept", type=float, nargs="+", default=[0.1, 0.25, 0.5, 1.0])
+    asked = parser.parse_args()
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    torch.manual_seed(0)
+    print(
+        f"vit-{asked.size} at {asked.image_size}, batch {asked.batch}, {asked.device}, "
+        f"precision {asked.precision}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
+    _evaluation(asked)
+    _training(asked)
+
+
+def _evaluation(asked: argparse.Namespace) -> None:
+    shape = {"num_classes": CLASSES, "image_size": asked.image_size, "size": asked.size}
+    plain = build_vit(**shape).to(asked.device).eval()
+    model = build_ifam(**shape, num_parts=PARTS).to(asked.device).eval()
+    images = torch.randn(asked.batch, 3, asked.image_size, asked.image_size, device=asked.device)
+    work: dict[str, Callable[[], Any]] = {"plain": lambda: plain.logits(images)}
+    work["stage 1"] = lambda: model.select(images)
+    masks = {f: _random_mask(asked.batch, model.patch_grid, f, asked.device) for f in asked.kept}
+    for fraction, mask in masks.items():
+        work[f"both, f={fraction:g}"] = lambda mask=mask: (
+            model.select(images),
+            model.logits_from_patches(images, mask),
+        )
+    with torch.inference_mode(), _autocast(asked):
+        seconds = _medians(work, asked)
+    _show("evaluation", seconds, asked.batch)
+    for fraction in asked.kept:
+        ratio = seconds[f"both, f={fraction:g}"] / seconds["plain"]
+        print(f"  f={fraction:g}: {ratio:.2f} plain forwards, {ratio / (1 + fraction):.2f} (1 + f)")
+
+
+def _training(asked: argparse.Namespace) -> None:
+    recipe = Recipe(batch_size=asked.batch, num_parts=PARTS)
+    alone = replace(recipe, losses=recipe.losses | {"equivariance": 0.0})
+    shape = {"num_classes": CLASSES, "image_size": asked.image_size, "size": asked.size}
+    whole = build_ifam(**shape, num_parts=PARTS).to(asked.device).train()
+    first = build_pdiscoformer(**shape, num_parts=PARTS).to(asked.device).train()
+    plain = build_vit(**shape).to(asked.device).train()
+    images = torch.randn(asked.batch, 3, asked.image_size, asked.image_size, device=asked.device)
+    y = torch.arange(asked.batch, device=asked.device) % CLASSES
+    batch = Batch(images, y, y, None)
+    work = {
+        "plain ERM step": _step("erm", plain, recipe, batch, asked),
+        "whole step": _step("ifam", whole, recipe, batch, asked),
+        "without equivariance": _step("ifam", whole, alone, batch, asked),
+        "stage 1 alone": _step("parts", first, alone, batch, asked),
+    }
+    seconds = _medians(work, asked)
+    _show("training", seconds, asked.batch)
+    total = seconds["whole step"]
+    equivariance = 1 - seconds["without equivariance"] / total
+    stage_1 = seconds["stage 1 alone"] / total
+    print(
+        f"  shares: stage 1 {stage_1:.2f}, equivariance {equivariance:.2f}, "
+        f"stage 2 {1 - stage_1 - equivariance:.2f}; "
+        f"whole step {total / seconds['plain ERM step']:.2f} plain ERM steps"
+    )
+
+
+def _step(
+    method: str, model: Any, recipe: Recipe, batch: Batch, asked: argparse.Namespace
+) -> Callable[[], None]:
+    """Forward, backward and optimizer."""
+    step = make_step(method, model, recipe, num_groups=4)
+    groups = [{"params": group["params"]} for group in step.parameter_groups()]
+    optimizer = torch.optim.AdamW(groups, lr=1e-6, foreach=True)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        with _autocast(asked):
+            loss = step(batch)["total"]
+        loss.backward()
+        optimizer.step()
+
+    return run
+
+
+def _random_mask(batch: int, grid: tuple[int, int], fraction: float, device: str) -> Tensor:
+    """(B, h, w) bool with the same number of kept patches in every image."""
+    patches = grid[0] * grid[1]
+    order = torch.rand(batch, patches).argsort(dim=1).argsort(dim=1)
+    return (order < round(fraction * patches)).view(batch, *grid).to(device)
+
+
+def _autocast(asked: argparse.Namespace) -> AbstractContextManager[Any]:
+    if asked.precision == "32":
+        return nullcontext()
+    return torch.autocast(asked.device.partition(":")[0], DTYPES[asked.precision])
+
+
+def _medians(work: dict[str, Callable[[], Any]], asked: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of each piece; the pieces take turns, so that drift hits all alike."""
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for repeat in range(asked.repeats + 1):  # the first round warms up
+        for name, piece in work.items():
+            _wait(asked.device)
+            started = time.perf_counter()
+            piece()
+            _wait(asked.device)
+            if repeat:
+                taken[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def _show(title: str, seconds: dict[str, float], batch: int) -> None:
+    print(title)
+    reference = next(iter(seconds.values()))
+    for name, value in seconds.items():
+        print(f"  {name:22s} {batch / value:9.1f} images/s   x {value / reference:.2f}")
+
+
+if __name__ == "__main__":
+    main()

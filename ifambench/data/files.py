@@ -1,0 +1,204 @@
+"""Images and masks that lie in files: decoded in threads when they are asked for, then kept.
+
+Pillow and hashlib release the interpreter lock, so threads use all cores; nothing has to be
+pickled and no process started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ifambench.data.images import View, explained_failures, read_image, read_mask
+from ifambench.errors import EnvironmentProblem
+from ifambench.progress import Progress
+
+CACHE_BYTES = 2 * 2**30
+"""Decoded images that are kept in memory; further ones are decoded again every time."""
+
+_MAX_THREADS = 32
+_ORIENTATION = 0x0112
+_LYING = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class ByteCache:
+    """Arrays by key, up to a number of bytes; what is in it stays.
+
+    Epochs go through all images in turn. Throwing out what was used longest ago would then throw
+    out what is needed next, so nothing is thrown out. Safe to use from several threads.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._arrays: dict[Any, NDArray[Any]] = {}
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return self._bytes
+
+    def get(self, key: Any) -> NDArray[Any] | None:
+        """The array, or None."""
+        return self._arrays.get(key)
+
+    def put(self, key: Any, array: NDArray[Any]) -> None:
+        """Keep an array if there is room."""
+        with self._lock:
+            if key not in self._arrays and self._bytes + array.nbytes <= self._limit:
+                self._arrays[key] = array
+                self._bytes += array.nbytes
+
+
+class FilePixels:
+    """The images and masks behind manifest rows whose `path` and `mask` are files.
+
+    Args:
+        root: Folder that the paths are relative to.
+        view: Size, crop and interpolation.
+        mask_threshold: Brighter pixels of a mask belong to the object.
+        cache_bytes: How much is kept in memory.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        view: View,
+        mask_threshold: int = 127,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.root = root
+        self.view = view
+        self._mask_threshold = mask_threshold
+        self._cache = ByteCache(cache_bytes)
+
+    def images(self, rows: pd.DataFrame) -> NDArray[np.uint8]:
+        """The images of the manifest rows, (N, size, size, 3) RGB.
+
+        Raises:
+            EnvironmentProblem: Naming the first file that cannot be read.
+        """
+        empty = np.empty((0, self.view.image_size, self.view.image_size, 3), np.uint8)
+        return self._read(rows["path"], "image", partial(read_image, view=self.view), empty)
+
+    def masks(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        """The true foreground masks of the manifest rows, (N, size, size).
+
+        Raises:
+            EnvironmentProblem: Naming the first image without a mask, or the first file that
+                cannot be read.
+        """
+        without = rows.loc[rows["mask"].eq(""), "id"]
+        if len(without):
+            raise EnvironmentProblem(
+                f"image {without.iloc[0]} has no mask",
+                where=str(self.root),
+                next_step="add the masks that the suite file names (ifambench show SUITE)",
+            )
+        empty = np.empty((0, self.view.image_size, self.view.image_size), np.bool_)
+        read = partial(read_mask, view=self.view, threshold=self._mask_threshold)
+        return self._read(rows["mask"], "mask", read, empty)
+
+    def _read(
+        self,
+        names: Iterable[str],
+        kind: str,
+        read: Callable[[Path], NDArray[Any]],
+        empty: NDArray[Any],
+    ) -> NDArray[Any]:
+        wanted = list(names)
+        kept = {name: self._cache.get((kind, name)) for name in wanted}
+        found = {name: array for name, array in kept.items() if array is not None}
+        missing = [name for name in kept if name not in found]
+        decoded = in_threads(lambda name: read(self.root / name), missing)
+        for name, array in zip(missing, decoded, strict=True):
+            self._cache.put((kind, name), array)
+            found[name] = array
+        return np.stack([found[name] for name in wanted]) if wanted else empty
+
+
+def in_threads(work: Callable[[_Item], _Result], items: list[_Item]) -> Iterator[_Result]:
+    """The results in the order of the items; the first failure in that order is raised."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = min(cores or 1, len(items), _MAX_THREADS)
+    if threads < 2:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(work, items)
+
+
+def rows_fingerprint(rows: pd.DataFrame) -> str:
+    """sha256 of ids, file names, labels, groups and attributes, in the order of the rows."""
+    columns = ["id", "path", "y", "group", *(name for name in rows if name.startswith("a_"))]
+    return hashlib.sha256(_text(rows[columns])).hexdigest()
+
+
+def content_digests(folder: Path, rows: pd.DataFrame, progress: Progress) -> str:
+    """sha256 of the manifest rows and of the bytes of their images and masks.
+
+    Args:
+        folder: What the paths of the rows are relative to.
+        rows: Manifest rows of one split.
+        progress: Told about each image.
+
+    Raises:
+        EnvironmentProblem: If a file is missing or no image, or a mask has another size than its
+            image; names the file.
+    """
+    found = hashlib.sha256(_text(rows))
+    pairs = list(zip(rows["path"], rows["mask"], strict=True))
+    for digests in in_threads(partial(_examined, folder), pairs):
+        found.update(digests)
+        progress.advance()
+    return found.hexdigest()
+
+
+def _text(rows: pd.DataFrame) -> bytes:
+    text: str = rows.to_csv(index=False, lineterminator="\n")
+    return text.encode()
+
+
+def _examined(folder: Path, names: tuple[str, str]) -> bytes:
+    """Digests of an image and its mask, which must have the same size."""
+    image, mask = names
+    digest, size = _file(folder / image)
+    if not mask:
+        return digest
+    mask_digest, mask_size = _file(folder / mask)
+    if mask_size != size:
+        raise EnvironmentProblem(
+            f"the mask has {mask_size[0]} x {mask_size[1]} pixels, "
+            f"its image {image} has {size[0]} x {size[1]}",
+            where=str(folder / mask),
+            next_step="get masks that belong to these images",
+        )
+    return digest + mask_digest
+
+
+def _file(path: Path) -> tuple[bytes, tuple[int, int]]:
+    """sha256 of a file, and width and height of the image in it as it is shown."""
+    from PIL import Image
+
+    with explained_failures(path):
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+            lying = image.getexif().get(_ORIENTATION) in _LYING
+    return hashlib.sha256(content).digest(), (height, width) if lying else (width, height)

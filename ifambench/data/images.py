@@ -1,0 +1,118 @@
+"""Image files become arrays of the size a model takes, and masks with the same geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ifambench.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from PIL.Image import Image, Resampling
+
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True)
+class View:
+    """How an image file is brought to the model's size.
+
+    The shorter side is resized to `image_size / crop_pct` (antialiased), the centre is cropped.
+
+    Attributes:
+        image_size: Height and width of the result in pixels.
+        crop_pct: Share of the resized shorter side that the crop keeps, in (0, 1].
+        interpolation: Of the resize; masks take the nearest pixel.
+    """
+
+    image_size: int
+    crop_pct: float = 1.0
+    interpolation: Interpolation = "bilinear"
+
+
+def read_image(path: Path, view: View) -> NDArray[np.uint8]:
+    """An image file as the model sees it, (size, size, 3) uint8 RGB.
+
+    Args:
+        path: Any format Pillow reads; the EXIF orientation is applied.
+        view: Size and crop.
+
+    Raises:
+        EnvironmentProblem: If the file is missing or no whole image; names the path.
+    """
+    from PIL import Image
+
+    method = Image.Resampling[view.interpolation.upper()]
+    with _opened(path) as image:
+        upright = image if image.mode == "RGB" else image.convert("RGB")
+        return np.asarray(_fitted(upright, view, method))
+
+
+def read_mask(path: Path, view: View, threshold: int = 127) -> NDArray[np.bool_]:
+    """A mask file in the geometry of its image, (size, size) bool.
+
+    Args:
+        path: Any format Pillow reads.
+        view: Size and crop; every pixel takes the nearest one of the file.
+        threshold: Brighter pixels (0 to 255) belong to the object.
+
+    Raises:
+        EnvironmentProblem: If the file is missing or no whole image; names the path.
+    """
+    from PIL import Image
+
+    with _opened(path) as image:
+        fitted = _fitted(image.convert("L"), view, Image.Resampling.NEAREST)
+        return np.asarray(np.asarray(fitted) > threshold)
+
+
+@contextmanager
+def explained_failures(path: Path) -> Iterator[None]:
+    """Whatever Pillow and the system raise for a bad image file, as an error with its path."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise EnvironmentProblem("the image file is missing", where=str(path)) from error
+    except UnidentifiedImageError as error:
+        raise _damaged(path, "it is of no known format") from error
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+    except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise _damaged(path, str(error)) from error  # SyntaxError is a broken PNG
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image]:
+    """The image in an upright orientation; it is decoded within the block."""
+    from PIL import Image, ImageOps
+
+    with explained_failures(path), Image.open(path) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        yield image
+
+
+def _fitted(image: Image, view: View, method: Resampling) -> Image:
+    """Resize and crop, with the roundings of torchvision's `Resize` and `CenterCrop`."""
+    size, shorter = view.image_size, min(image.size)
+    resized = round(size / view.crop_pct)
+    width, height = (int(resized * side / shorter) for side in image.size)
+    if (width, height) != image.size:
+        image = image.resize((width, height), method)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+def _damaged(path: Path, detail: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"the image file cannot be read: {detail}",
+        where=str(path),
+        next_step="restore the file from the data's source",
+    )

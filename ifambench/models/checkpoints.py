@@ -1,0 +1,235 @@
+"""Given weights: `ckpt:PATH` and `hf-hub:OWNER/REPO` become models.
+
+The architecture is read from the tensors (`layouts`), or, for our own files, from what they say
+of themselves. Nothing is unpickled: safetensors, or `torch.load` with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.models.backbones import HUB_FILE, download
+from ifambench.models.base import Classifier, DataConfig
+from ifambench.models.layouts import Tensors, is_hugging_face, our_layout, under, vit_options
+from ifambench.models.sizes import IMAGENET_MEAN, IMAGENET_STD
+from ifambench.models.timm_import import import_timm
+from ifambench.models.weights import fill, made_by, read_any, sha256_of
+
+if TYPE_CHECKING:
+    from ifambench.models.ifam import Selector
+
+#: As published for chest X-rays (SIIM-ACR, RAD-DINO).
+_XRAY_MEAN, _XRAY_STD = (0.48865,) * 3, (0.24621,) * 3
+
+
+def build_given(num_classes: int | None, source: str, **options: Any) -> Classifier:
+    """The model of given weights, in eval mode.
+
+    Args:
+        num_classes: Of the suite; None: whatever the weights have.
+        source: `ckpt:PATH` or `hf-hub:OWNER/REPO`.
+        **options: A recipe's options are ignored, since nothing is trained; `image_size` must be
+            that of the weights.
+
+    Raises:
+        UsageError: If the classes or the image size differ.
+        EnvironmentProblem: If the weights are missing, damaged, not finite or of no known model.
+    """
+    path = resolve_source(source)
+    model = _ours(path) or _of_tensors(path, source)
+    if num_classes not in (None, model.num_classes):
+        raise UsageError(
+            f"the weights tell {model.num_classes} classes apart, the suite has {num_classes}",
+            where=source,
+            next_step="choose a suite with the same classes, or other weights",
+        )
+    size = options.get("image_size") or model.data_config.image_size
+    if size != model.data_config.image_size:
+        raise UsageError(
+            f"the weights are for images of {model.data_config.image_size} pixels, not {size}",
+            where=source,
+        )
+    return model.eval()
+
+
+def given_sha256(source: str) -> str:
+    """sha256 of the weights file."""
+    return sha256_of(resolve_source(source))
+
+
+def resolve_source(source: str) -> Path:
+    """The weights file; from the hub, it is downloaded once and then read from the cache.
+
+    Raises:
+        UsageError: If the source is of another form.
+        EnvironmentProblem: If there is no such file or repository.
+    """
+    scheme, _, rest = source.partition(":")
+    if scheme == "ckpt" and rest:
+        return _local(Path(rest).expanduser())
+    if scheme == "hf-hub" and re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
+        return _from_hub(rest)
+    raise UsageError(
+        f'"{source}" names no weights', choices=["ckpt:PATH", "hf-hub:OWNER/REPOSITORY"]
+    )
+
+
+def _local(path: Path) -> Path:
+    file = path / HUB_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise EnvironmentProblem(f"no weights file {file}")
+    return file
+
+
+def _from_hub(repository: str) -> Path:
+    try:
+        path = download(repository, HUB_FILE)
+    except EnvironmentProblem as error:
+        raise EnvironmentProblem(
+            error.what,
+            where=f"hf-hub:{repository}",
+            next_step="go online once, or get the file elsewhere and name it as ckpt:PATH",
+        ) from error
+    with suppress(EnvironmentProblem):  # not every repository has one
+        download(repository, "config.json")
+    return path
+
+
+def _ours(path: Path) -> Classifier | None:
+    """The model of a file that a training of ours has written; None for other files."""
+    from ifambench.models.catalog import choose_model
+
+    stated = made_by(path)
+    if "model" not in stated:
+        return None
+    tensors = our_layout(read_any(path))
+    entry = choose_model(str(stated["model"])).entry
+    size = {"size": entry.info["size"]} if "size" in entry.info else {}
+    options = size | _shapes(tensors, str(path)) | stated.get("options", {})
+    model: Classifier = entry.load()(**options)
+    fill(path, model, tensors)
+    return model
+
+
+def _shapes(tensors: Tensors, where: str) -> dict[str, Any]:
+    """What our builders are told and the shapes tell."""
+    one_stage = under(tensors, "vit.")
+    options = vit_options(one_stage or under(tensors, "stage_1.vit."), {"num_heads": 1}, where)
+    heads = ("stage_2.head.weight", "stage_1.fc_class_landmarks.weight", "vit.head.weight")
+    found = {"image_size": options["img_size"]}
+    found["num_classes"] = next((len(tensors[name]) for name in heads if name in tensors), 0)
+    prototypes = tensors.get("stage_1.fc_landmarks.weight")
+    return found if prototypes is None else found | {"num_parts": len(prototypes) - 1}
+
+
+def _of_tensors(path: Path, source: str) -> Classifier:
+    read = read_any(path)
+    tensors, config = our_layout(read), _config(path)
+    data = _data_config(source, path, config, xray=is_hugging_face(read))
+    if "stage_1.fc_landmarks.weight" in tensors:
+        model = _parts_model(tensors, config, data, str(path))
+    else:
+        model = _plain_model(tensors, config, data, str(path))
+    fill(path, model, tensors)
+    return model
+
+
+def _parts_model(
+    tensors: Tensors, config: dict[str, Any], data: dict[str, Any], where: str
+) -> Classifier:
+    """iFAM, or PDiscoFormer where there is no second stage."""
+    from ifambench.models.ifam import Ifam, Predictor
+    from ifambench.models.pdiscoformer import PDiscoFormer
+
+    stage_1 = _selector(tensors, config, where)
+    data_config = DataConfig(stage_1.vit.patch_embed.img_size[0], **data)
+    stage_2 = under(tensors, "stage_2.")
+    if not stage_2:
+        return PDiscoFormer(stage_1, data_config)
+    network = _network(under(stage_2, "vit."), config, where)
+    if network.patch_embed.img_size != stage_1.vit.patch_embed.img_size:
+        raise EnvironmentProblem("the two stages take images of different sizes", where=where)
+    predictor = Predictor(network, _classes(stage_2, "head.weight", where))
+    gradient = "soft" if config.get("use_soft_masks") else "detached"
+    return Ifam(stage_1, predictor, data_config, stage_1.part_dropout, gradient)
+
+
+def _selector(tensors: Tensors, config: dict[str, Any], where: str) -> Selector:
+    from ifambench.models.ifam import Selector
+
+    own = under(tensors, "stage_1.")
+    num_parts = own["fc_landmarks.weight"].shape[0] - 1
+    stated = config.get("num_parts", num_parts)
+    if stated != num_parts or num_parts < 1:
+        raise EnvironmentProblem(
+            f"the weights have {num_parts} parts, the config.json beside them says {stated}",
+            where=where,
+        )
+    return Selector(
+        _network(under(own, "vit."), config, where),
+        num_parts,
+        _classes(own, "fc_class_landmarks.weight", where),
+        gumbel=bool(config.get("gumbel_softmax", True)),
+        temperature=float(config.get("softmax_temperature", 1.0)),
+    )
+
+
+def _plain_model(
+    tensors: Tensors, config: dict[str, Any], data: dict[str, Any], where: str
+) -> Classifier:
+    from ifambench.models.timm_vit import TimmVit
+
+    own = under(tensors, "vit.")
+    options = vit_options(own, config, where)
+    _classes(own, "head.weight", where)
+    return TimmVit(_make(options), DataConfig(options["img_size"], **data))
+
+
+def _network(tensors: Tensors, config: dict[str, Any], where: str) -> Any:
+    """One stage's ViT, untrained; without class token it averages only where that is stated."""
+    options = vit_options(tensors, config, where) | {"num_classes": 0}
+    if not options["class_token"] and config.get("global_pool") != "avg":
+        options["global_pool"] = ""
+    return _make(options)
+
+
+def _make(options: dict[str, Any]) -> Any:
+    return import_timm().models.vision_transformer.VisionTransformer(**options)
+
+
+def _classes(tensors: Tensors, name: str, where: str) -> int:
+    if name not in tensors:
+        raise EnvironmentProblem(
+            f"the weights have no {name}, so they classify nothing",
+            where=where,
+            next_step="a backbone is given by --pretrained PATH",
+        )
+    return int(tensors[name].shape[0])
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What a `config.json` beside the weights says; empty when there is none."""
+    try:
+        found = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _data_config(source: str, path: Path, config: dict[str, Any], xray: bool) -> dict[str, Any]:
+    """Mean and standard deviation that the weights expect."""
+    stated = config.get("pretrained_cfg", config)
+    if isinstance(stated, dict) and {"mean", "std"} <= stated.keys():
+        return {"mean": tuple(stated["mean"]), "std": tuple(stated["std"])}
+    if xray or "siim" in source.lower():
+        return {"mean": _XRAY_MEAN, "std": _XRAY_STD}
+    name = path.stem.removesuffix(".fp16")  # a file named as timm names its weights
+    known = import_timm().models.get_pretrained_cfg(name)
+    if known is not None:
+        return {"mean": known.mean, "std": known.std}
+    return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ifambench.data.images import View, read_image, read_mask
+from ifambench.errors import EnvironmentProblem
+
+
+def ramp(height: int, width: int) -> np.ndarray:
+    """Red grows downwards, green to the right."""
+    down, across = np.mgrid[:height, :width]
+    return np.stack([down, across, np.full((height, width), 9)], axis=-1).astype(np.uint8)
+
+
+def saved(tmp_path, pixels: np.ndarray, name: str = "image.png", **options):
+    path = tmp_path / name
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def test_the_centre_is_cropped_without_resizing_an_image_of_the_right_size(tmp_path):
+    pixels = ramp(32, 50)
+    found = read_image(saved(tmp_path, pixels), View(32))
+    assert found.dtype == np.uint8
+    assert (found == pixels[:, 9:41]).all()
+
+
+def test_the_shorter_side_is_resized_and_the_aspect_ratio_kept(tmp_path):
+    found = read_image(saved(tmp_path, ramp(64, 160)), View(32))
+    assert found.shape == (32, 32, 3)
+    steps = np.diff(found.astype(int), axis=0)[..., 0], np.diff(found.astype(int), axis=1)[..., 1]
+    assert all(set(step.flat) <= {1, 2, 3} for step in steps)
+    assert abs(found[..., 1].mean() - 79.5) <= 0.5  # the middle of the width
+
+
+def test_the_crop_share_shows_less_of_the_image(tmp_path):
+    path = saved(tmp_path, ramp(80, 80))
+    whole, part = read_image(path, View(40)), read_image(path, View(40, crop_pct=0.5))
+    assert (part == ramp(80, 80)[20:60, 20:60]).all()
+    assert np.ptp(whole[..., 0]) > np.ptp(part[..., 0])
+
+
+def test_shrinking_is_antialiased(tmp_path):
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[::2] = 255
+    for interpolation in ("bilinear", "bicubic"):
+        found = read_image(saved(tmp_path, stripes), View(16, 1.0, interpolation))
+        assert np.abs(found[2:-2].astype(int) - 127).max() < 40
+
+
+@pytest.mark.parametrize(("width", "height"), [(33, 47), (47, 33), (20, 20), (500, 31), (224, 225)])
+@pytest.mark.parametrize("crop", [1.0, 0.9, 0.875])
+def test_every_size_gives_a_square_and_masks_the_same_one(width, height, crop, tmp_path):
+    view = View(30, crop)
+    path = saved(tmp_path, ramp(height, width))
+    assert read_image(path, view).shape == (30, 30, 3)
+    assert read_mask(path, view).shape == (30, 30)
+
+
+def test_a_mask_stays_on_its_object(tmp_path):
+    pixels = np.zeros((60, 90, 3), np.uint8)
+    pixels[20:50, 30:70] = 255
+    image = saved(tmp_path, pixels)
+    mask = saved(tmp_path, pixels[..., 0] > 0, "mask.png")
+    for view in (View(32), View(48, 0.8, "bicubic"), View(90)):
+        bright = read_image(image, view)[..., 0] > 127
+        found = read_mask(mask, view)
+        assert (bright & found).sum() / (bright | found).sum() > 0.9
+
+
+def test_a_soft_mask_is_cut_at_the_threshold(tmp_path):
+    path = saved(tmp_path, np.array([[0, 100], [128, 255]], np.uint8))
+    assert read_mask(path, View(2)).tolist() == [[False, False], [True, True]]
+    assert read_mask(path, View(2), threshold=0).tolist() == [[False, True], [True, True]]
+
+
+def test_the_exif_orientation_is_applied(tmp_path):
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, :30] = 255  # bright on the left
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise: bright on top
+    found = read_image(saved(tmp_path, pixels, "image.jpg", exif=exif, quality=95), View(40))
+    assert found[:15].min() > 200
+    assert found[-15:].max() < 50
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
+def test_every_mode_becomes_rgb(mode, tmp_path):
+    name = "image.jpg" if mode == "CMYK" else "image.png"
+    path = tmp_path / name
+    Image.fromarray(np.full((8, 8, 3), 255, np.uint8)).convert(mode).save(path)
+    found = read_image(path, View(8))
+    assert found.shape == (8, 8, 3)
+    assert found.min() > 240
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>not found</html>", b"\x89PNG\r\n\x1a\n broken", None]
+)
+def test_what_is_no_image_is_named(content, tmp_path):
+    path = tmp_path / "image.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    for read in (read_image, read_mask):
+        with pytest.raises(EnvironmentProblem) as caught:
+            read(path, View(8))
+        assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("name", ["image.jpg", "image.png"])
+def test_a_truncated_image_is_named(name, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = saved(tmp_path, noise, name)
+    path.write_bytes(path.read_bytes()[:-600])
+    with pytest.raises(EnvironmentProblem) as caught:
+        read_image(path, View(32))
+    assert caught.value.where == str(path)
+    assert "truncated" in caught.value.what
+
+
+def test_a_folder_is_no_image(tmp_path):
+    with pytest.raises(EnvironmentProblem):
+        read_image(tmp_path, View(8))
