@@ -2,7 +2,8 @@
 
     python benchmarks/two_stage_speed.py --size s --image-size 224 --batch 8
     python benchmarks/two_stage_speed.py --size b --image-size 518 --batch 16 --device cuda \
-        --precision bf16
+        --precision bf16 --csv benchmarks/two_stage_speed.csv
+    python benchmarks/two_stage_speed.py --table benchmarks/two_stage_speed.csv
 
 Evaluation: stage 1 on all patches, stage 2 on a fraction f of them (the same random patches for
 every repeat). The bound is (1 + f) plain forward passes, within 10 %. Training: one step of the
@@ -18,16 +19,19 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from ifambench.models.ifam import build_ifam
 from ifambench.models.pdiscoformer import build_pdiscoformer
 from ifambench.models.timm_vit import build_vit
+from ifambench.train.methods import make_step
 from ifambench.train.recipes import Recipe
-from ifambench.train.steps import Batch, make_step
+from ifambench.train.steps import Batch
 
 CLASSES, PARTS = 2, 4
 DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
@@ -42,8 +46,13 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--precision", default="32", choices=list(DTYPES))
+    parser.add_argument("--csv", type=Path, help="append the measurements to this file")
+    parser.add_argument("--table", type=Path, help="only print a Markdown table of such a file")
     parser.add_argument("--kept", type=float, nargs="+", default=[0.1, 0.25, 0.5, 1.0])
     asked = parser.parse_args()
+    if asked.table:
+        print(_table(pd.read_csv(asked.table)))
+        return
     if asked.threads:
         torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
@@ -51,11 +60,21 @@ def main() -> None:
         f"vit-{asked.size} at {asked.image_size}, batch {asked.batch}, {asked.device}, "
         f"precision {asked.precision}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
-    _evaluation(asked)
-    _training(asked)
+    rows = pd.DataFrame(_evaluation(asked) + _training(asked))
+    rows = rows.assign(
+        model=f"vit-{asked.size}",
+        image_size=asked.image_size,
+        batch=asked.batch,
+        device=torch.cuda.get_device_name() if asked.device.startswith("cuda") else "cpu",
+        precision=asked.precision,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+    )
+    if asked.csv:
+        rows.to_csv(asked.csv, mode="a", header=not asked.csv.exists(), index=False)
 
 
-def _evaluation(asked: argparse.Namespace) -> None:
+def _evaluation(asked: argparse.Namespace) -> list[dict[str, Any]]:
     shape = {"num_classes": CLASSES, "image_size": asked.image_size, "size": asked.size}
     plain = build_vit(**shape).to(asked.device).eval()
     model = build_ifam(**shape, num_parts=PARTS).to(asked.device).eval()
@@ -70,13 +89,14 @@ def _evaluation(asked: argparse.Namespace) -> None:
         )
     with torch.inference_mode(), _autocast(asked):
         seconds = _medians(work, asked)
-    _show("evaluation", seconds, asked.batch)
-    for fraction in asked.kept:
-        ratio = seconds[f"both, f={fraction:g}"] / seconds["plain"]
-        print(f"  f={fraction:g}: {ratio:.2f} plain forwards, {ratio / (1 + fraction):.2f} (1 + f)")
+    rows = _rows("evaluation", seconds, asked.batch, "plain")
+    for row, fraction in zip(rows[2:], asked.kept, strict=True):
+        row["of_bound"] = row["ratio"] / (1 + fraction)
+    _show(rows)
+    return rows
 
 
-def _training(asked: argparse.Namespace) -> None:
+def _training(asked: argparse.Namespace) -> list[dict[str, Any]]:
     recipe = Recipe(batch_size=asked.batch, num_parts=PARTS)
     alone = replace(recipe, losses=recipe.losses | {"equivariance": 0.0})
     shape = {"num_classes": CLASSES, "image_size": asked.image_size, "size": asked.size}
@@ -93,15 +113,17 @@ def _training(asked: argparse.Namespace) -> None:
         "stage 1 alone": _step("parts", first, alone, batch, asked),
     }
     seconds = _medians(work, asked)
-    _show("training", seconds, asked.batch)
-    total = seconds["whole step"]
-    equivariance = 1 - seconds["without equivariance"] / total
-    stage_1 = seconds["stage 1 alone"] / total
-    print(
-        f"  shares: stage 1 {stage_1:.2f}, equivariance {equivariance:.2f}, "
-        f"stage 2 {1 - stage_1 - equivariance:.2f}; "
-        f"whole step {total / seconds['plain ERM step']:.2f} plain ERM steps"
-    )
+    total, stage_1 = seconds["whole step"], seconds["stage 1 alone"]
+    equivariance = total - seconds["without equivariance"]
+    shares = {"stage 1": stage_1, "equivariance": equivariance}
+    shares["stage 2"] = total - stage_1 - equivariance
+    rows = _rows("training", seconds, asked.batch, "plain ERM step")
+    rows += [
+        {"phase": "training", "piece": f"share of {name}", "ratio": part / total}
+        for name, part in shares.items()
+    ]
+    _show(rows)
+    return rows
 
 
 def _step(
@@ -109,7 +131,7 @@ def _step(
 ) -> Callable[[], None]:
     """Forward, backward and optimizer."""
     step = make_step(method, model, recipe, num_groups=4)
-    groups = [{"params": group["params"]} for group in step.parameter_groups()]
+    groups = [{"params": group["params"]} for group in step.parameter_groups(asked.batch)]
     optimizer = torch.optim.AdamW(groups, lr=1e-6, foreach=True)
 
     def run() -> None:
@@ -137,15 +159,19 @@ def _autocast(asked: argparse.Namespace) -> AbstractContextManager[Any]:
 
 def _medians(work: dict[str, Callable[[], Any]], asked: argparse.Namespace) -> dict[str, float]:
     """Median seconds of each piece; the pieces take turns, so that drift hits all alike."""
+    # on the CPU the time that the threads really had: other processes do not count
+    on_cpu = asked.device == "cpu"
+    clock = time.process_time if on_cpu else time.perf_counter
+    processors = torch.get_num_threads() if on_cpu else 1
     taken: dict[str, list[float]] = {name: [] for name in work}
     for repeat in range(asked.repeats + 1):  # the first round warms up
         for name, piece in work.items():
             _wait(asked.device)
-            started = time.perf_counter()
+            started = clock()
             piece()
             _wait(asked.device)
             if repeat:
-                taken[name].append(time.perf_counter() - started)
+                taken[name].append((clock() - started) / processors)
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
@@ -154,11 +180,37 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def _show(title: str, seconds: dict[str, float], batch: int) -> None:
-    print(title)
-    reference = next(iter(seconds.values()))
-    for name, value in seconds.items():
-        print(f"  {name:22s} {batch / value:9.1f} images/s   x {value / reference:.2f}")
+def _rows(
+    phase: str, seconds: dict[str, float], batch: int, reference: str
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "phase": phase,
+            "piece": name,
+            "images_per_second": batch / value,
+            "ratio": value / seconds[reference],
+        }
+        for name, value in seconds.items()
+    ]
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        rate = f"{row['images_per_second']:9.1f} images/s" if "images_per_second" in row else ""
+        bound = f"   {row['of_bound']:.2f} of (1 + f)" if "of_bound" in row else ""
+        print(f"  {row['phase']:10s} {row['piece']:22s} x {row['ratio']:.2f} {rate}{bound}")
+
+
+def _table(rows: pd.DataFrame) -> str:
+    """One line per piece, times as ratios to the plain network in the same process."""
+    where = ["model", "image_size", "batch", "device", "precision", "threads"]
+    head = [*where, "phase", "piece", "time / plain", "of (1 + f)"]
+    lines = [f"| {' | '.join(head)} |", "| :--- " * 8 + "| ---: " * 2 + "|"]
+    for _, row in rows.iterrows():
+        bound = "" if pd.isna(row["of_bound"]) else f"{row['of_bound']:.2f}"
+        cells = [str(row[name]) for name in [*where, "phase", "piece"]]
+        lines.append(f"| {' | '.join([*cells, format(row['ratio'], '.2f'), bound])} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

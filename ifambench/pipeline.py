@@ -180,7 +180,7 @@ def _load(plan: RunPlan, progress: Progress) -> SuiteData:
 
 
 def _fit(plan: RunPlan, data: SuiteData, progress: Progress, crew: Crew) -> Fitted:
-    """Train or load. With parts removed it is the whole model that is trained, in its own folder."""
+    """Train or load; with parts removed the whole model is trained, in its own folder."""
     device, wanted, siblings = plan.team.place(plan.device), _fit_plan(plan), plan.sibling
     if not plan.request.remove_parts:
         return fit(wanted, data, plan.folder, device, progress, folder_of=siblings, crew=crew)

@@ -23,6 +23,7 @@ from ifambench.models.backbones import Backbone, find_backbone
 from ifambench.models.base import Classifier
 from ifambench.models.catalog import ModelChoice, build_model, choose_model
 from ifambench.models.checkpoints import given_sha256
+from ifambench.models.ifam import Ifam
 from ifambench.models.interventions import remove_parts
 from ifambench.records.key import code_digest, digest
 from ifambench.records.store import run_folder
@@ -60,6 +61,7 @@ class RunRequest:
         num_nodes: Machines that train together.
         precision: Of training: `32`, `bf16` or `16`; None for the recipe's.
         remove_parts: Parts of a two-stage model that are removed from its mask.
+        mask_samples: Noisy masks per image to report on beside the run, or 0.
         fresh: Replace a stored run instead of reusing or resuming it.
     """
 
@@ -81,6 +83,7 @@ class RunRequest:
     num_nodes: int = 1
     precision: str | None = None
     remove_parts: tuple[int, ...] = ()
+    mask_samples: int = 0
     fresh: bool = False
 
 
@@ -164,18 +167,22 @@ class RunPlan:
         words = ["ifambench", verb, asked.suite, "--model", self.choice.label]
         for name in asked.explainers if verb == "run" else ():
             words += ["--explainer", name]
-        measured = {"--images": asked.images, "--steps": asked.steps} if verb == "run" else {}
+        measured = {
+            "--images": asked.images,
+            "--steps": asked.steps,
+            "--remove-parts": ",".join(map(str, asked.remove_parts)) or None,
+            "--mask-samples": asked.mask_samples or None,
+        }
         options = {
             "--protocol": asked.protocol,
             "--seed": asked.seed,
             "--size": None if asked.size == "default" else asked.size,
-            **measured,
+            **(measured if verb == "run" else {}),
             "--pretrained": asked.pretrained,
             "--data-dir": asked.data_dir,
             "--precision": asked.precision,
             "--devices": None if self.team.devices == 1 else self.team.devices,
             "--num-nodes": None if self.team.num_nodes == 1 else self.team.num_nodes,
-            "--remove-parts": ",".join(map(str, asked.remove_parts)) or None,
             "--threads": asked.threads,
             "--device": None if asked.device == "auto" else asked.device,
             "--output": asked.output,
@@ -233,6 +240,14 @@ def _team(request: RunRequest, device: torch.device) -> Team:
     return team
 
 
+def weights_file(request: RunRequest) -> Path:
+    """Where the weights of a run lie; without some parts a run has those of the whole model."""
+    suite = load_suite(request.suite).suite
+    protocol, _ = protocol_of(suite, request.protocol)
+    whole = replace(request, remove_parts=())
+    return _folder(whole, suite, protocol, choose_model(request.model)) / "weights.safetensors"
+
+
 def _label(label: str, request: RunRequest) -> str:
     if not request.remove_parts:
         return label
@@ -266,6 +281,12 @@ def _check_data(suite: Suite, model: Classifier, request: RunRequest) -> None:
 def _check_parts(model: Classifier, request: RunRequest) -> None:
     if request.remove_parts:
         remove_parts(model, request.remove_parts)
+    if request.mask_samples and not isinstance(model, Ifam):
+        raise UsageError(
+            f"{request.model} has no mask to add noise to",
+            where="--mask-samples",
+            choices=["a two-stage model, such as ifam-vit-b"],
+        )
 
 
 def _check_numbers(request: RunRequest) -> None:

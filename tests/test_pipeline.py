@@ -70,7 +70,7 @@ def test_a_run_leaves_everything_that_is_promised(whole):
     names = {path.name for path in whole.folder.iterdir()}
     assert names == {
         *("run.json", "predictions.csv.gz", "explanations.csv.gz", "curves.csv", "training.csv"),
-        *("gallery.npz", "weights.safetensors", "report.md", "report.html"),
+        *("gallery.npz", "weights.safetensors", "report.md", "report.html", "training.png"),
     }
     assert whole.folder.parts[-4:] == ("tinydigits@1", "ifam-vit-micro", "standard", "seed0")
     record = whole.record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,12 +19,16 @@ from ifambench.reports.section import ALWAYS, Column, Section
 if TYPE_CHECKING:
     from ifambench.loaded import RunModel
     from ifambench.mask_samples import NoiseReport, Spread
+    from ifambench.progress import Progress
 
 
 def command(
     run: options.RunArgument,
     samples: Annotated[
-        int, typer.Option("--samples", "-n", min=1, metavar="N", help="Noisy masks of each image.")
+        int,
+        typer.Option(
+            "--mask-samples", "--samples", "-n", min=1, metavar="N", help="Noisy masks per image."
+        ),
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the noise.")] = 0,
     weights: options.WeightsOption = None,
@@ -39,26 +44,46 @@ def command(
     """
     check_device(device)
     with stoppable():
-        from ifambench.loaded import evaluated_rows, load_run_model
-        from ifambench.mask_samples import noise_report, sample_masks
-        from ifambench.parts import two_stage
+        from ifambench.loaded import load_run_model
         from ifambench.plan import find_device
 
         loaded = load_run_model(run, find_device(device, threads), weights)
-        model = two_stage(loaded.model)
         with shown_progress(stderr()) as progress:
-            data, rows = evaluated_rows(loaded, data_dir, progress)
-            found = sample_masks(
-                model,
-                data,
-                rows,
-                samples=samples,
-                seed=seed,
-                batch_size=batch_size,
-                device=loaded.device,
-                progress=progress,
-            )
-    _show(format, loaded, noise_report(found, data.suite.groups.names), seed)
+            report = measure_noise(loaded, samples, seed, batch_size, data_dir, progress)
+    _show(format, loaded, report, seed)
+
+
+def measure_noise(
+    loaded: RunModel,
+    samples: int,
+    seed: int,
+    batch_size: int,
+    data_dir: Path | None,
+    progress: Progress,
+) -> NoiseReport:
+    """Evaluate the model of a run under noisy masks."""
+    from ifambench.loaded import evaluated_rows
+    from ifambench.mask_samples import noise_report, sample_masks
+    from ifambench.parts import two_stage
+
+    model = two_stage(loaded.model)
+    data, rows = evaluated_rows(loaded, data_dir, progress)
+    found = sample_masks(
+        model,
+        data,
+        rows,
+        samples=samples,
+        seed=seed,
+        batch_size=batch_size,
+        device=loaded.device,
+        progress=progress,
+    )
+    return noise_report(found, data.suite.groups.names)
+
+
+def noise_sections(report: NoiseReport) -> list[Section]:
+    """The report as tables."""
+    return [_accuracies(report), _rates(report)]
 
 
 def _show(style: Format, loaded: RunModel, report: NoiseReport, seed: int) -> None:
@@ -67,7 +92,7 @@ def _show(style: Format, loaded: RunModel, report: NoiseReport, seed: int) -> No
     emit(
         style,
         {"run": str(loaded.run.folder), "seed": seed, **asdict(report)},
-        [_accuracies(report), _rates(report)],
+        noise_sections(report),
         heading=f"{title(loaded.record)} under {report.samples} noisy masks "
         f"(seed {loaded.record.seed}, noise {seed})",
     )

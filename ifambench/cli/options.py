@@ -195,6 +195,24 @@ ThreadsOption = Annotated[
         rich_help_panel=COMPUTE_PANEL,
     ),
 ]
+RemovePartsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="K,K,...",
+        help="Parts of a two-stage model whose patches become background in the evaluation.",
+        show_default=False,
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+MaskSamplesOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Evaluate a two-stage model also under N noisy masks; their seed is --seed.",
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
 DevicesOption = Annotated[
     int,
     typer.Option(

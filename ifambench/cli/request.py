@@ -38,11 +38,13 @@ class Compute:
 
 @dataclass(frozen=True)
 class Explaining:
-    """What is explained; nothing of it matters for training."""
+    """What is measured of the trained model; nothing of it matters for training."""
 
     explainers: tuple[str, ...] = ()
     images: int | None = None
     steps: int | None = None
+    remove_parts: tuple[int, ...] = ()
+    mask_samples: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from ifambench.cli.progress_view import shown_progress
 from ifambench.cli.request import Compute, Explaining, Training, checked_request, stoppable
 
 if TYPE_CHECKING:
+    from ifambench.mask_samples import NoiseReport
+    from ifambench.pipeline import RunRequest
+    from ifambench.progress import Progress
     from ifambench.records.store import LoadedRun
 
 
@@ -35,6 +39,8 @@ def command(
     devices: options.DevicesOption = 1,
     num_nodes: options.NodesOption = 1,
     precision: options.PrecisionOption = None,
+    remove_parts: options.RemovePartsOption = None,
+    mask_samples: options.MaskSamplesOption = 0,
     output: options.OutputOption = Path("runs"),
     fresh: options.FreshOption = False,
     format: options.FormatOption = Format.table,
@@ -47,7 +53,7 @@ def command(
     with stoppable():  # from here on: importing torch takes seconds too
         request = checked_request(
             Training(suite, model, protocol, seed, size, pretrained, data_dir),
-            Explaining(tuple(explainer or ()), images, steps),
+            Explaining(tuple(explainer or ()), images, steps, _parts(remove_parts), mask_samples),
             Compute(device, threads, batch_size, devices, num_nodes, precision),
             output,
             fresh,
@@ -59,10 +65,34 @@ def command(
             raise typer.Exit
         with shown_progress(stderr()) as progress:
             run = pipeline.run(request, progress)
-    _show(run, format, time.monotonic() - started)
+            noise = _noise(run, request, progress)
+    _show(run, noise, format, time.monotonic() - started)
 
 
-def _show(run: LoadedRun, style: Format, seconds: float) -> None:
+def _parts(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    from ifambench.parts import parse_parts
+
+    return parse_parts(text)
+
+
+def _noise(run: LoadedRun, request: RunRequest, progress: Progress) -> NoiseReport | None:
+    """What noise in the masks does, if asked for."""
+    if not request.mask_samples:
+        return None
+    from ifambench.cli.masks import measure_noise
+    from ifambench.loaded import load_run_model
+    from ifambench.plan import find_device, weights_file
+
+    device = find_device(request.device, request.threads)
+    loaded = load_run_model(run.folder, device, weights_file(request))
+    samples, seed = request.mask_samples, request.seed
+    return measure_noise(loaded, samples, seed, request.batch_size, request.data_dir, progress)
+
+
+def _show(run: LoadedRun, noise: NoiseReport | None, style: Format, seconds: float) -> None:
+    from ifambench.cli.masks import noise_sections
     from ifambench.cli.next_run import next_command
     from ifambench.cli.run_view import emit_record, finish
     from ifambench.reports.numbers import duration
@@ -74,6 +104,8 @@ def _show(run: LoadedRun, style: Format, seconds: float) -> None:
         "seconds": round(seconds, 3),
         "record": run.record.model_dump(mode="json"),
     }
-    emit_record(style, run.record, data, [f"{report}   {duration(seconds)}"])
+    data |= {} if noise is None else {"mask_samples": asdict(noise)}
+    more = [] if noise is None else noise_sections(noise)
+    emit_record(style, run.record, data, [f"{report}   {duration(seconds)}"], more)
     note(f"next: {next_command(run)}")
     finish(run.record)

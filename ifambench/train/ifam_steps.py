@@ -31,8 +31,8 @@ class Discovered(NamedTuple):
     """(B, 3, H, W), augmented."""
     parts: Parts
     """Of the images."""
-    moved: Tensor
-    """(B, K + 1, h, w) part maps of the transformed copies, warped back."""
+    moved: Tensor | None
+    """(B, K + 1, h, w) part maps of the transformed copies, warped back; None if not wanted."""
 
 
 class PartsStep(Step):
@@ -67,15 +67,20 @@ class PartsStep(Step):
         return self.weighted(self.losses_of_stage_1(self.discover(batch), batch.y))
 
     def discover(self, batch: Batch) -> Discovered:
-        """Stage 1 on the images and on transformed copies, with noise of their own."""
+        """Stage 1 on the images and, for equivariance, on copies, with noise of their own."""
         images = self.augmented(batch).images
+        if not self.recipe.losses["equivariance"]:
+            return Discovered(images, self.parts(self.tokens(images)), None)
         pair = draw_affine()
-        frozen = contextlib.nullcontext if self.recipe.train_stage_1_tokens else torch.no_grad
-        with frozen():
-            tokens = self.stage_1.tokens(torch.cat([images, warp(images, pair.forward)]))
+        tokens = self.tokens(torch.cat([images, warp(images, pair.forward)]))
         own, other = tokens.chunk(2)
         parts = self.parts(own)
         return Discovered(images, parts, warp(self.parts(other).maps, pair.backward))
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Patch tokens (B, D, h, w), with gradients only where some are wanted."""
+        with contextlib.nullcontext() if self.recipe.train_stage_1_tokens else torch.no_grad():
+            return self.stage_1.tokens(images)
 
     def parts(self, tokens: Tensor) -> Parts:
         """Parts from patch tokens, with fresh noise and dropped parts."""
@@ -95,14 +100,17 @@ class PartsStep(Step):
         maps = found.parts.maps
         official = self.recipe.compat == "official"
         orthogonality = losses.official_orthogonality if official else losses.orthogonality
+        none = maps.new_zeros(())
         return {
-            "class_stage_1": self.class_loss(found.parts.logits, y).mean(),
+            "class_stage_1": self.mean_class_loss(found.parts.logits, y),
             "presence": losses.presence(maps),
             "enforced_presence": losses.enforced_presence(maps),
             "total_variation": losses.total_variation(maps),
             "entropy": losses.entropy(maps),
             "orthogonality": orthogonality(found.parts.features),
-            "equivariance": losses.equivariance(maps, found.moved),
+            "equivariance": (
+                none if found.moved is None else losses.equivariance(maps, found.moved)
+            ),
             "rim": losses.rim(maps),
         }
 
@@ -130,7 +138,7 @@ class IfamStep(PartsStep):
         return self.weighted(
             {
                 "class_stage_1": class_stage_1,
-                "class_stage_2": self.class_loss(logits, batch.y).mean(),
+                "class_stage_2": self.mean_class_loss(logits, batch.y),
                 **stage_1,
             }
         )

@@ -22,8 +22,8 @@ class MixupStep(Step):
         partner = draw_order(len(seen.y)).to(seen.y.device)
         others, other_y = whole(seen.images)[partner], whole(seen.y)[partner]
         logits = self.model.logits(share * seen.images + (1 - share) * others)
-        loss = share * self.class_loss(logits, seen.y).mean()
-        loss = loss + (1 - share) * self.class_loss(logits, other_y).mean()
+        loss = share * self.mean_class_loss(logits, seen.y)
+        loss = loss + (1 - share) * self.mean_class_loss(logits, other_y)
         return {"class": loss, "total": loss}
 
     def draw_share(self) -> float:

@@ -14,16 +14,20 @@ from ifambench.train.noise import uniform
 
 _PROBABILITY = 0.8
 
-#: Red and blue of the illuminants by rising temperature, and green.
-_RED: tuple[float, ...] = (0.6743, 0.6281, 0.5919, 0.5623, 0.5376, 0.5163, 0.4979, 0.4816, 0.4672, 0.4542, 0.4426)
-_RED += (0.4320, 0.4223, 0.4135, 0.4054, 0.3980, 0.3911, 0.3847, 0.3787, 0.3732, 0.3680, 0.3632)
-_RED += (0.3586, 0.3544, 0.3503)
-_GREEN: tuple[float, ...] = (0.4029, 0.4241, 0.4372, 0.4457, 0.4515, 0.4555, 0.4584, 0.4604, 0.4619, 0.4630, 0.4638)
-_GREEN += (0.4644, 0.4648, 0.4651, 0.4653, 0.4654, 0.4655, 0.4656, 0.4656, 0.4656, 0.4655, 0.4655)
-_GREEN += (0.4655, 0.4654, 0.4653)
-_BLUE: tuple[float, ...] = (0.0013, 0.1665, 0.2513, 0.3154, 0.3672, 0.4103, 0.4468, 0.4782, 0.5053, 0.5289, 0.5497)
-_BLUE += (0.5681, 0.5844, 0.5990, 0.6121, 0.6239, 0.6346, 0.6444, 0.6532, 0.6613, 0.6688, 0.6756)
-_BLUE += (0.6820, 0.6878, 0.6933)
+#: Red, green and blue of the illuminants, by rising temperature.
+# fmt: off
+_COLOURS: tuple[tuple[float, float, float], ...] = (
+    (0.6743, 0.4029, 0.0013), (0.6281, 0.4241, 0.1665), (0.5919, 0.4372, 0.2513),
+    (0.5623, 0.4457, 0.3154), (0.5376, 0.4515, 0.3672), (0.5163, 0.4555, 0.4103),
+    (0.4979, 0.4584, 0.4468), (0.4816, 0.4604, 0.4782), (0.4672, 0.4619, 0.5053),
+    (0.4542, 0.4630, 0.5289), (0.4426, 0.4638, 0.5497), (0.4320, 0.4644, 0.5681),
+    (0.4223, 0.4648, 0.5844), (0.4135, 0.4651, 0.5990), (0.4054, 0.4653, 0.6121),
+    (0.3980, 0.4654, 0.6239), (0.3911, 0.4655, 0.6346), (0.3847, 0.4656, 0.6444),
+    (0.3787, 0.4656, 0.6532), (0.3732, 0.4656, 0.6613), (0.3680, 0.4655, 0.6688),
+    (0.3632, 0.4655, 0.6756), (0.3586, 0.4655, 0.6820), (0.3544, 0.4654, 0.6878),
+    (0.3503, 0.4653, 0.6933),
+)
+# fmt: on
 
 
 def illuminate(images: Tensor, config: DataConfig) -> Tensor:
@@ -35,7 +39,7 @@ def illuminate(images: Tensor, config: DataConfig) -> Tensor:
     """
     n = len(images)
     changed = uniform(n) < _PROBABILITY
-    which = (uniform(n) * len(_GREEN)).long().clamp(max=len(_GREEN) - 1)
+    which = (uniform(n) * len(_COLOURS)).long().clamp(max=len(_COLOURS) - 1)
     scale = torch.where(changed[:, None], illuminants()[which], 1.0)
     mean, std = (torch.tensor(v).to(images).view(1, 3, 1, 1) for v in (config.mean, config.std))
     lit = (images * std + mean) * scale[..., None, None].to(images)
@@ -46,5 +50,5 @@ def illuminate(images: Tensor, config: DataConfig) -> Tensor:
 
 def illuminants() -> Tensor:
     """(25, 3) factors of red, green (1) and blue, by rising temperature."""
-    colours = torch.tensor([_RED, _GREEN, _BLUE])
-    return (colours / colours[1]).T
+    colours = torch.tensor(_COLOURS)
+    return colours / colours[:, 1:2]

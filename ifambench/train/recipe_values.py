@@ -31,9 +31,23 @@ _POSITIVE: tuple[str, ...] = (
 )
 _POSITIVE += ("temperature", "jtt_epochs", "jtt_weight", "mixup_alpha", "retrainings")
 _POSITIVE += ("strengths", "probe_strengths", "crop_area")
-_NOT_NEGATIVE = ("lr_batch", "image_size", "weight_decay", "group_step", "losses", "lr_factors")
+_NOT_NEGATIVE: tuple[str, ...] = (
+    "lr_batch",
+    "image_size",
+    "weight_decay",
+    "group_step",
+    "losses",
+    "lr_factors",
+)
 _NOT_NEGATIVE += ("mask_erosion",)
-_SHARES = ("warmup", "part_dropout", "jitter", "ema", "keep_fraction", "rim_quantile")
+_SHARES: tuple[str, ...] = (
+    "warmup",
+    "part_dropout",
+    "jitter",
+    "ema",
+    "keep_fraction",
+    "rim_quantile",
+)
 _SHARES += ("mask_coverage", "crop_area", "mask_part_dropout")
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 

@@ -27,6 +27,11 @@ LOSS_WEIGHTS = {
     "rim": 0.0,
 }
 
+_ARCHITECTURE = (
+    *("num_parts", "part_dropout", "mask_part_dropout", "gumbel", "temperature"),
+    *("mask_gradient", "mask_erosion", "mask_coverage", "keep_fraction"),
+)
+
 LR_FACTORS = {"tokens": 1.0, "prototypes": 1.0, "modulation": 1.0, "heads": 1.0}
 
 
@@ -141,9 +146,8 @@ class Recipe:
 
     def architecture(self) -> dict[str, Any]:
         """The options that shape the model."""
-        names = ["num_parts", "part_dropout", "mask_part_dropout", "gumbel", "temperature", "mask_gradient"]
-        names += ["mask_erosion", "mask_coverage", "keep_fraction"] + (["image_size"] if self.image_size else [])
-        return {name: getattr(self, name) for name in names}
+        size = ["image_size"] if self.image_size else []
+        return {name: getattr(self, name) for name in [*_ARCHITECTURE, *size]}
 
     def peak_lr(self, rate: float) -> float:
         """A learning rate of the recipe, scaled to its batch size."""

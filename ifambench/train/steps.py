@@ -67,6 +67,12 @@ class Step(nn.Module):
         loss = F.cross_entropy(logits, y, reduction="none")
         return loss if self.class_weights is None else loss * self.class_weights.to(loss)[y]
 
+    def mean_class_loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The mean of `class_loss`."""
+        if self.class_weights is None:
+            return F.cross_entropy(logits, y)  # the fused mean rounds otherwise than a mean of it
+        return self.class_loss(logits, y).mean()
+
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses by name; `total` is the one to minimise."""

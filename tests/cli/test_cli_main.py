@@ -52,7 +52,6 @@ def test_no_arguments_show_the_help(cli):
         ["run", "waterdigits", "--model", "vit-micro", "--seed", "-1"],
         ["run", "waterdigits", "--model", "vit-micro", "--seed", "x"],
         ["run", "waterdigits", "--model", "vit-micro", "--batch-size", "0"],
-        ["run", "waterdigits", "--model", "vit-micro", "--images", "0"],
         ["run", "waterdigits", "--model", "vit-micro", "--steps", "0"],
         ["run", "waterdigits", "--model", "vit-micro", "--threads", "0"],
         ["run", "waterdigits", "--model", "vit-micro", "--format", "yaml"],
