@@ -1,5 +1,11 @@
-"""The README's table, from results/leaderboard.csv: mean and standard deviation over seeds."""
+"""A table of results/leaderboard.csv: mean and standard deviation over seeds.
 
+    python docs/leaderboard_table.py [--suite SUITE] [--model PREFIX]
+
+With a suite, only its rows, and of these only the models whose name starts with PREFIX.
+"""
+
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -13,13 +19,21 @@ COLUMNS = {
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--suite")
+    parser.add_argument("--model", default="")
+    asked = parser.parse_args()
     rows = pd.read_csv(Path(__file__).parents[1] / "results" / "leaderboard.csv")
-    head = ["suite", "model", "group labels", "seeds", *COLUMNS.values()]
+    rows = rows[rows["model"].str.startswith(asked.model)]
+    if asked.suite:
+        rows = rows[rows["suite"].str.partition("@")[0] == asked.suite]
+    names = [name for name in COLUMNS if rows[f"{name}_mean"].notna().any()]
+    head = ["suite", "model", "group labels", "seeds", *(COLUMNS[name] for name in names)]
     print(f"| {' | '.join(head)} |")
-    print("| :--- | :--- | :--- |" + " ---: |" * (1 + len(COLUMNS)))
+    print("| :--- | :--- | :--- |" + " ---: |" * (1 + len(names)))
     for _, row in rows.iterrows():
         cells = [row["suite"], f"`{row['model']}`", row["labels_needed"], str(row["seeds"])]
-        cells += [_cell(row[f"{name}_mean"], row[f"{name}_std"]) for name in COLUMNS]
+        cells += [_cell(row[f"{name}_mean"], row[f"{name}_std"]) for name in names]
         print(f"| {' | '.join(cells)} |")
 
 

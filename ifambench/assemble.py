@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
@@ -21,6 +21,7 @@ from ifambench.records.schema import (
 if TYPE_CHECKING:
     from ifambench.data.manifest import SuiteData
     from ifambench.models.base import Classifier
+    from ifambench.models.catalog import ModelChoice
     from ifambench.plan import RunPlan
     from ifambench.train.fit import Fitted
 
@@ -30,6 +31,7 @@ LabelsNeeded = Literal["none", "val", "train", "train+val", "masks", "unknown"]
 def started_record(plan: RunPlan) -> RunRecord:
     """The record of a run that has just begun: what is asked for, nothing measured yet."""
     suite, asked = plan.file.suite, plan.protocol
+    is_trained = plan.choice.source is None
     return RunRecord(
         ifambench_version=__version__,
         status="started",
@@ -44,16 +46,16 @@ def started_record(plan: RunPlan) -> RunRecord:
         model=_model(plan, None, ""),
         protocol=Protocol(
             name=plan.protocol_name,
-            train_split=asked.train_split,
-            select_split=asked.select_split,
+            train_split=asked.train_split if is_trained else None,
+            select_split=asked.select_split if is_trained else None,
             eval_split=asked.eval_split,
-            selection=asked.selection,
+            selection=asked.selection if is_trained else "none",
             primary_metric=asked.primary,
             variants=list(asked.variants),
             explain={"protocol": "patch-curve/1", **plan.explain.model_dump(mode="json")},
         ),
         seed=plan.request.seed,
-        recipe=plan.recipe.as_dict(),
+        recipe=plan.recipe.as_dict() if is_trained else {},
         command=plan.command(),
         labels=list(suite.labels),
         groups=list(suite.groups.names),
@@ -82,13 +84,21 @@ def finished_record(
         "suite": suite,
         "model": _model(plan, fitted.model, fitted.sha256),
         "train_shares": list(data.train_shares(plan.protocol.train_split)),
-        "training": {} if fitted.facts is None else fitted.facts.as_dict(),
+        "training": _training(fitted),
         "tables": tables,
         "phases": phases,
         "peak_memory_bytes": peak_memory_bytes(),
         "finished_at": utc_now(),
     }
     return started.model_copy(update=changes)
+
+
+def _training(fitted: Fitted) -> dict[str, Any]:
+    """What the recipe came to, and the epoch that was kept; empty if no gradient was followed."""
+    if fitted.facts is None:
+        return {}
+    kept = fitted.table.loc[fitted.table["selected"] == 1, "epoch"]
+    return fitted.facts.as_dict() | {"selected_epoch": int(kept.iloc[0])}
 
 
 def _model(plan: RunPlan, model: Classifier | None, sha256: str) -> ModelRef:
@@ -98,7 +108,7 @@ def _model(plan: RunPlan, model: Classifier | None, sha256: str) -> ModelRef:
         name=plan.label,
         architecture=choice.entry.name,
         method=choice.method,
-        labels_needed=_labels_needed(choice.labels_needed, plan.protocol.selection),
+        labels_needed=_labels_needed(choice, plan.protocol.selection),
         parameters=found.get("parameters", 0),
         capabilities=found.get("capabilities", []),
         data_config=found.get("data_config", {}),
@@ -112,11 +122,15 @@ def _model(plan: RunPlan, model: Classifier | None, sha256: str) -> ModelRef:
     )
 
 
-def _labels_needed(method: str, selection: str) -> LabelsNeeded:
-    """Selecting the epoch by worst group reads the group labels of the validation split."""
-    reads_groups = selection == "best_val_worst_group_accuracy"
-    with_val = {"none": "val", "train": "train+val"}
-    return cast(LabelsNeeded, with_val.get(method, method) if reads_groups else method)
+def _labels_needed(choice: ModelChoice, selection: str) -> LabelsNeeded:
+    """Selecting the epoch by worst group reads the group labels of the validation split.
+
+    A linear probe has no epochs to select from.
+    """
+    own = choice.labels_needed
+    if selection != "best_val_worst_group_accuracy" or choice.method == "probe":
+        return cast(LabelsNeeded, own)
+    return cast(LabelsNeeded, {"none": "val", "train": "train+val"}.get(own, own))
 
 
 def _device_name(device: torch.device) -> str:

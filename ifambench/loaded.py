@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -50,7 +51,10 @@ class RunModel:
 
 
 def load_run_model(
-    path: Path, device: torch.device | str = "cpu", weights: Path | None = None
+    path: Path,
+    device: torch.device | str = "cpu",
+    weights: Path | None = None,
+    check: Callable[[Classifier], object] | None = None,
 ) -> RunModel:
     """Build the model of a stored run and give it the weights that were evaluated.
 
@@ -58,6 +62,7 @@ def load_run_model(
         path: The run folder, or a file in it.
         device: Where to put the model.
         weights: The weights file, where it is not in the run folder.
+        check: Refuses models that do not fit, before their weights are looked for.
 
     Raises:
         UsageError: If the run is not complete, or its suite file is gone or has changed.
@@ -72,6 +77,8 @@ def load_run_model(
     file = _suite_of(run)
     choice = choose_model(_REMOVED.sub("", record.model.name))
     model = build_model(choice, file.suite, _recipe(record).architecture())
+    if check is not None:
+        check(model)
     if choice.source is None:
         _fill(model, weights or run.folder / "weights.safetensors", record)
     else:

@@ -193,6 +193,16 @@ def two_stage(model: Classifier) -> Ifam:
     return model
 
 
+def check_parts(model: Classifier, combinations: Sequence[tuple[int, ...]]) -> None:
+    """Refuse parts that the model does not have, before anything is loaded.
+
+    Raises:
+        UsageError: Naming the first one, or if the model is no two-stage model.
+    """
+    for parts in combinations:
+        Interventions(remove_parts=parts).check(two_stage(model).stage_1.num_parts)
+
+
 def parse_parts(text: str) -> tuple[int, ...]:
     """Parts of an option such as `0,3`.
 

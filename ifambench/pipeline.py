@@ -89,9 +89,14 @@ def train(request: RunRequest, progress: Progress) -> Path:
     """Only the training part of `run`; returns the weights file.
 
     Raises:
-        UsageError: As `run`; also when the folder holds a complete run without its weights.
+        UsageError: As `run`; also for given weights, and when the folder holds a complete run
+            without its weights.
     """
     plan = make_plan(request)
+    if plan.choice.source is not None:
+        raise UsageError(
+            f"{plan.choice.label} has its weights: nothing is trained", next_step=plan.command()
+        )
     path = plan.folder / "weights.safetensors"
     crew = _crew(plan)
     with crew.led(plan.device), run_lock(plan.folder):

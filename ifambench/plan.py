@@ -21,7 +21,7 @@ from ifambench.explain.base import check_needs, default_explainers
 from ifambench.metrics.deletion import FLOOR
 from ifambench.models.backbones import Backbone, find_backbone
 from ifambench.models.base import Classifier
-from ifambench.models.catalog import ModelChoice, build_model, choose_model
+from ifambench.models.catalog import ModelChoice, build_model, builder_options, choose_model
 from ifambench.models.checkpoints import given_sha256
 from ifambench.models.ifam import Ifam
 from ifambench.models.interventions import remove_parts
@@ -31,10 +31,12 @@ from ifambench.suites.catalog import SuiteFile, load_suite
 from ifambench.suites.spec import Explain, Protocol, Suite, protocol_of
 from ifambench.train.fabric import check_precision
 from ifambench.train.fit import start_from
-from ifambench.train.recipes import Recipe, recipe_for
+from ifambench.train.recipes import ARCHITECTURE, Recipe, recipe_for
 from ifambench.train.team import Team, check_team, find_team, share_cores
 
 _NUMBERS_COME_FROM = ("data", "metrics", "models", "predict", "explain", "train")
+#: What a linear probe reads of a recipe; nothing is trained by gradient.
+_OF_A_PROBE = ("image_size", "init", "probe_strengths", "source")
 _MAX_SEED = 2**63 - 1
 
 
@@ -207,6 +209,7 @@ def make_plan(request: RunRequest) -> RunPlan:
     name, protocol = protocol_of(file.suite, request.protocol)
     choice = choose_model(request.model)
     recipe = _recipe(file.suite, choice, request)
+    _refuse_without_effect(choice)
     check_precision(device, recipe.precision)
     model = build_model(choice, file.suite, recipe.architecture())
     _check_data(file.suite, model, request)
@@ -263,6 +266,17 @@ def _folder(request: RunRequest, suite: Suite, protocol: str, choice: ModelChoic
 def _recipe(suite: Suite, choice: ModelChoice, request: RunRequest) -> Recipe:
     recipe = recipe_for(suite, choice.family, choice.base_label, choice.overrides)
     return recipe if request.precision is None else replace(recipe, precision=request.precision)
+
+
+def _refuse_without_effect(choice: ModelChoice) -> None:
+    """Refuse what a model's name sets and neither its builder nor its training reads."""
+    read = builder_options(choice.entry)
+    for name in choice.overrides:
+        shaping = name in ARCHITECTURE and read is not None and name not in read
+        if shaping or (choice.method == "probe" and name not in {*_OF_A_PROBE, *ARCHITECTURE}):
+            raise UsageError(
+                f"{name} changes nothing in {choice.base_label}", where=f"--model {choice.label}"
+            )
 
 
 def _check_data(suite: Suite, model: Classifier, request: RunRequest) -> None:

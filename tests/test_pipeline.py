@@ -159,7 +159,7 @@ def test_training_does_not_touch_a_complete_run(inputs, whole):
         ({"model": "vit-micro"}, "--pretrained"),
         ({"device": "cuda:7"}, "not available"),
         ({"seed": 2**64}, "--seed"),
-        ({"images": 0}, "--images"),
+        ({"images": -1}, "--images"),
         ({"size": "250"}, "not a size"),
     ],
 )

@@ -96,11 +96,11 @@ def _suites() -> list[dict[str, Any]]:
 
 def _models() -> list[dict[str, Any]]:
     """One row per family, its methods with the labels they need."""
-    from ifambench.models.catalog import MODEL_REGISTRY, PUBLISHED, ModelChoice
+    from ifambench.models.catalog import MODEL_REGISTRY, PUBLISHED, ModelChoice, family_name
 
     rows = [
         {
-            "model": _family_name(family),
+            "model": family_name(family[0]),
             "methods": [_method(ModelChoice(family[0], m)) for m in family[0].info["methods"]],
             "summary": family[0].summary,
         }
@@ -125,12 +125,6 @@ def _families(entries: Iterable[Entry]) -> list[list[Entry]]:
     for entry in entries:
         found.setdefault(entry.info.get("template", entry.name), []).append(entry)
     return list(found.values())
-
-
-def _family_name(family: list[Entry]) -> str:
-    """The name of one entry, or that of several with SIZE in the place of the size."""
-    template = family[0].info.get("template")
-    return family[0].name if template is None else str(template).format(size="SIZE")
 
 
 def _explainers() -> list[dict[str, Any]]:

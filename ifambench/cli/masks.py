@@ -45,9 +45,10 @@ def command(
     check_device(device)
     with stoppable():
         from ifambench.loaded import load_run_model
+        from ifambench.parts import two_stage
         from ifambench.plan import find_device
 
-        loaded = load_run_model(run, find_device(device, threads), weights)
+        loaded = load_run_model(run, find_device(device, threads), weights, two_stage)
         with shown_progress(stderr()) as progress:
             report = measure_noise(loaded, samples, seed, batch_size, data_dir, progress)
     _show(format, loaded, report, seed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ifambench.cli.catalogues import MODELS
 from ifambench.errors import IfamBenchError
+from ifambench.models.catalog import GIVEN_ENTRY
 
 if TYPE_CHECKING:
     from ifambench.records.schema import RunRecord
@@ -50,9 +51,15 @@ def _run_command(run: LoadedRun) -> str:
     size = entries[own].info.get("size") if (own := record.model.architecture) in entries else None
     others = [e for e in entries.values() if e.name != own and e.info.get("size") == size]
     plain = [entry.name for entry in others if entry.info.get("labels_needed") == "none"]
-    model = min(plain, key=lambda name: (len(name), name), default="MODEL")
-    suite = shlex.split(record.command)[2]  # as the user wrote it: a name or a path
+    first = (f"vit-{size}", f"ifam-vit-{size}")  # what a reader asks for next
+    if own == GIVEN_ENTRY.name:  # given weights have no size
+        return _shell("list", "models")
+    model = min(plain, key=lambda name: (name not in first, len(name), name), default="MODEL")
+    asked = shlex.split(record.command)
+    suite = asked[2]  # as the user wrote it: a name or a path
     words = ["run", suite, "--model", model, "--seed", str(record.seed)]
+    for option in ("--protocol", "--data-dir"):
+        words += asked[asked.index(option) :][:2] if option in asked else []
     if record.suite.size != "default":  # else the two runs could not be compared
         words += ["--size", record.suite.size]
     return _shell(*words, "--output", str(output))

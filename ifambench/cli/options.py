@@ -73,7 +73,8 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="Name of a model; MODEL+METHOD trains it with another method.",
+        help="Name of a model; MODEL+METHOD trains it with another method, MODEL@KEY=VALUE,... "
+        "with other recipe fields. ckpt:PATH or hf-hub:OWNER/REPO: given weights.",
         show_default=False,
         autocompletion=_models,
         rich_help_panel=MODEL_PANEL,
@@ -95,10 +96,8 @@ SeedOption = Annotated[
 PretrainedOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="PATH",
-        help="Backbone weights to start from, instead of the shipped ones.",
-        exists=True,
-        dir_okay=False,
+        metavar="BACKBONE",
+        help="Weights to start from instead of the model's own: a file, or timm:ARCHITECTURE.TAG.",
         show_default=False,
         rich_help_panel=MODEL_PANEL,
     ),

@@ -72,12 +72,12 @@ def command(
     check_device(device)
     with stoppable():
         from ifambench.loaded import load_run_model
-        from ifambench.parts import parse_parts, two_stage
+        from ifambench.parts import check_parts, parse_parts, two_stage
         from ifambench.plan import find_device
 
         combinations = [parse_parts(text) for text in remove_parts or ()]
-        loaded = load_run_model(run, find_device(device, threads), weights)
-        two_stage(loaded.model)
+        loaded = load_run_model(run, find_device(device, threads), weights, two_stage)
+        check_parts(loaded.model, combinations)
         with shown_progress(stderr()) as progress:
             report = _measure(
                 loaded, combinations, quantile, compat.value, data_dir, batch_size, progress

@@ -96,7 +96,17 @@ def check_training(training: Training) -> None:
     protocol_of(suite, training.protocol)
     split_sizes(suite, training.size)
     choose_model(training.model)
+    _check_backbone(training.pretrained)
     check_files(suite, training.data_dir)
+
+
+def _check_backbone(given: Path | None) -> None:
+    if given is not None and not str(given).startswith("timm:") and not given.is_file():
+        raise UsageError(
+            f"no weights file {given}",
+            where="--pretrained",
+            choices=["a file", "timm:ARCHITECTURE.TAG"],
+        )
 
 
 def check_device(name: str) -> None:

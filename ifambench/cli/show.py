@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,13 +82,20 @@ def _other(name: str) -> Callable[[str, Format], None]:
     """
     if name == RUN_SCHEMA:
         return _show_schema
-    if name.partition("+")[0] in MODELS.entries():
+    if _is_model(name):
         return _show_model
     if name in EXPLAINERS.entries() or name in METRICS.entries():
         return _show_entry
     if len(Path(name).parts) > 1 or Path(name).exists():
         return _show_run
     raise _unknown(name)
+
+
+def _is_model(name: str) -> bool:
+    from ifambench.models.catalog import GIVEN, PUBLISHED
+
+    base = re.split("[+@]", name)[0]
+    return name.startswith(GIVEN) or base in PUBLISHED or base in MODELS.entries()
 
 
 def _unknown(name: str) -> UsageError:
@@ -111,6 +119,7 @@ def _show_model(name: str, style: Format) -> None:
 
     choice = choose_model(name)
     found = {"method": choice.method, "labels_needed": choice.labels_needed}
+    found |= dict(choice.overrides) | ({"source": choice.source} if choice.source else {})
     facts = {**choice.entry.info, **found, "module": choice.entry.module}
     _emit_facts(style, {"name": choice.label, **facts})
 

@@ -40,7 +40,8 @@ def read_image(path: Path, view: View) -> NDArray[np.uint8]:
     """An image file as the model sees it, (size, size, 3) uint8 RGB.
 
     Args:
-        path: Any format Pillow reads; the EXIF orientation is applied.
+        path: Any format Pillow reads, of 8 or 16 bits per channel; the EXIF orientation is applied
+            and transparency ignored.
         view: Size and crop.
 
     Raises:
@@ -96,7 +97,18 @@ def _opened(path: Path) -> Iterator[Image]:
 
     with explained_failures(path), Image.open(path) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        yield image
+        yield _eight_bits(image)
+
+
+def _eight_bits(image: Image) -> Image:
+    """Grey levels of 16 bits scaled to 8: Pillow's own conversion would cut them at 255."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its grey levels (Pillow mode {image.mode}) have no fixed range")
+    return image
 
 
 def _fitted(image: Image, view: View, method: Resampling) -> Image:

@@ -131,7 +131,7 @@ def _decoded(what: str, coding: Coding, line: _Line) -> str:
 
 def _path(line: _Line, source: Source) -> PurePosixPath:
     path = line.cells[source.columns.path]
-    if not path or not is_inside(path):
+    if not PurePosixPath(path).name or not is_inside(path):
         raise EnvironmentProblem(
             f'"{path}" is not a path below the folder of the images', where=line.where
         )

@@ -8,7 +8,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLError
 from typing import Any, NamedTuple
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.models.layouts import Tensors, our_layout, under
@@ -93,11 +96,30 @@ def download(repository: str, file: str) -> Path:
     if isinstance(cached, str):
         return Path(cached)
     try:
+        _refuse_offline()
         with _quiet_hub():
             return Path(hf_hub_download(repository, file))
     except (OSError, ValueError, HfHubHTTPError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EnvironmentProblem(f"{repository} cannot be downloaded: {reason}") from error
+
+
+def _refuse_offline() -> None:
+    """Ask once whether the hub can be reached; its client would try again for half a minute.
+
+    Raises:
+        OSError: If its name is not found, or nothing answers there.
+    """
+    from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
+
+    if HF_HUB_OFFLINE:
+        return  # the client says so at once
+    try:
+        urlopen(Request(ENDPOINT, method="HEAD"), timeout=10).close()
+    except URLError as error:
+        # another answer, or a certificate that only the hub's client trusts, is left to the client
+        if isinstance(error.reason, OSError) and not isinstance(error.reason, SSLError):
+            raise error.reason from None
 
 
 @contextmanager

@@ -165,7 +165,16 @@ class Classifier(nn.Module):
 
 
 def one_image_size(images: Tensor, config: DataConfig) -> None:
-    """Refuse images of the wrong size, before a patch embedding fails in its own words."""
+    """Refuse what is no batch of images of this size, before a patch embedding fails obscurely.
+
+    Raises:
+        UsageError: If the shape is not (B, 3, H, W), or the pixels are not normalised.
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise UsageError(
+            f"the model takes normalised images (B, 3, H, W) of floats, "
+            f"got {images.dtype} {tuple(images.shape)}"
+        )
     if tuple(images.shape[-2:]) != (config.image_size, config.image_size):
         raise UsageError(
             f"the model takes {config.image_size} x {config.image_size} images, "

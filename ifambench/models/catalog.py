@@ -9,10 +9,11 @@ ckpt:PATH, hf-hub:OWNER/REPO  given weights; the architecture is read from the t
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from ifambench.errors import UsageError, unknown_name
@@ -44,7 +45,8 @@ PUBLISHED = {
     for tag in ("waterbirds-k4", "waterbirds-k8", "cub-k8", "metashift-k8", "siim-acr-k8")
 }
 
-_GIVEN = ("ckpt:", "hf-hub:")
+#: How names of given weights begin.
+GIVEN = ("ckpt:", "hf-hub:")
 GIVEN_ENTRY = Entry(
     name="given",
     module="ifambench.models.checkpoints",
@@ -97,8 +99,10 @@ class ModelChoice:
         if self.source is None or self.name in PUBLISHED:
             return self.label
         scheme, _, rest = self.source.partition(":")
-        shown = rest.replace("/", "--") if scheme == "hf-hub" else PurePath(rest).stem
-        return re.sub(r"[^A-Za-z0-9._@=+-]", "_", f"{scheme}-{shown}")
+        # with the folder, because published files are called snapshot_best.pt one and all
+        path = PurePath(rest)
+        shown = [path.parent.name, path.name if scheme == "hf-hub" else path.stem]
+        return re.sub(r"[^A-Za-z0-9._@=+-]", "_", f"{scheme}-{'--'.join(filter(None, shown))}")
 
     @property
     def family(self) -> str:
@@ -125,11 +129,16 @@ def choose_model(name: str) -> ModelChoice:
     Raises:
         UsageError: If there is no such model, or the model has no such method.
     """
-    if name in PUBLISHED or name.startswith(_GIVEN):
+    if name in PUBLISHED or name.startswith(GIVEN):
         return ModelChoice(GIVEN_ENTRY, "given", source=PUBLISHED.get(name, name), name=name)
     whole, _, given = name.partition("@")
     base, plus, method = whole.partition("+")
-    entry = MODEL_REGISTRY.entry(base)
+    if base in PUBLISHED:
+        raise UsageError(
+            f"{base} has its weights: it is not trained, so it takes no method and no recipe field",
+            where=f"--model {name}",
+        )
+    entry = _entry(base)
     methods = list(entry.info["methods"])
     if plus and method not in methods:
         raise unknown_name(
@@ -139,18 +148,61 @@ def choose_model(name: str) -> ModelChoice:
     return ModelChoice(entry, method or str(entry.info["method"]), overrides, name=base)
 
 
+def _entry(name: str) -> Entry:
+    """The architecture of that name; there are too many to list every size in an error."""
+    entries = MODEL_REGISTRY.entries()
+    if name in entries:
+        return entries[name]
+    names = [*entries, *PUBLISHED]
+    error = unknown_name("model", name, names, list_command="ifambench list models")
+    error.choices = tuple(dict.fromkeys(family_name(entry) for entry in entries.values()))
+    if Path(name).exists():
+        error.next_step = f"weights are named with their scheme: ckpt:{name}"
+    raise error
+
+
+def family_name(entry: Entry) -> str:
+    """The name of an entry, with SIZE in the place of the size if there are several."""
+    return str(entry.info.get("template", entry.name)).format(size="SIZE")
+
+
 def _overrides(text: str, name: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if not (re.fullmatch(r"[a-z0-9_.]+", key) and equals and value):
+        key, _, value = part.partition("=")
+        # the value becomes part of a folder's name
+        if not (re.fullmatch(r"[a-z0-9_.]+", key) and re.fullmatch(r"[\w.+-]+", value)):
             raise UsageError(
                 f'"{part}" is not KEY=VALUE with a recipe field as key',
                 where=f"--model {name}",
                 next_step="for instance ifam-vit-ti@num_parts=8,mask_gradient=soft",
             )
+        if key in found:
+            raise UsageError(f"{key} is given twice", where=f"--model {name}")
         found[key] = value
     return found
+
+
+def builder_options(entry: Entry) -> frozenset[str] | None:
+    """The options that shape an architecture; None for a plug-in, which may take any."""
+    if not entry.module.startswith("ifambench."):
+        return None
+    named = inspect.signature(entry.load()).parameters.values()
+    options = {p.name for p in named if p.kind is not p.VAR_KEYWORD}
+    return frozenset(options - {"num_classes", "size"})
+
+
+def trained_as(label: str) -> str | None:
+    """The model, with its method, whose trained weights another one uses; None if it has its own.
+
+    >>> trained_as("gradcam-vit-ti+dfr"), trained_as("vit-ti")
+    ('vit-ti+dfr', None)
+    """
+    name, plus, method = label.partition("+")
+    entry = MODEL_REGISTRY.entries().get(name)
+    if entry is None or "trained_as" not in entry.info:
+        return None
+    return f"{entry.info['trained_as']}-{entry.info['size']}{plus}{method}"
 
 
 def model_labels() -> list[str]:

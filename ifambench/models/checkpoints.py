@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: As published for chest X-rays (SIIM-ACR, RAD-DINO).
 _XRAY_MEAN, _XRAY_STD = (0.48865,) * 3, (0.24621,) * 3
+#: What is taken of a folder: a hub's file, a run's, or a published snapshot.
+_FILES = (HUB_FILE, "weights.safetensors", "snapshot_best.pt", "snapshot_final.pt")
 
 
 def build_given(num_classes: int | None, source: str, **options: Any) -> Classifier:
@@ -32,7 +34,7 @@ def build_given(num_classes: int | None, source: str, **options: Any) -> Classif
 
     Args:
         num_classes: Of the suite; None: whatever the weights have.
-        source: `ckpt:PATH` or `hf-hub:OWNER/REPO`.
+        source: `ckpt:PATH` (of a file, or of a folder with one) or `hf-hub:OWNER/REPO`.
         **options: A recipe's options are ignored, since nothing is trained; `image_size` must be
             that of the weights.
 
@@ -80,10 +82,14 @@ def resolve_source(source: str) -> Path:
 
 
 def _local(path: Path) -> Path:
-    file = path / HUB_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise EnvironmentProblem(f"no weights file {file}")
-    return file
+    if not path.is_dir():
+        if not path.is_file():
+            raise EnvironmentProblem(f"no weights file {path}")
+        return path
+    for name in _FILES:
+        if (path / name).is_file():
+            return path / name
+    raise EnvironmentProblem(f"no weights file in the folder {path}", choices=_FILES)
 
 
 def _from_hub(repository: str) -> Path:
@@ -110,7 +116,7 @@ def _ours(path: Path) -> Classifier | None:
     tensors = our_layout(read_any(path))
     entry = choose_model(str(stated["model"])).entry
     size = {"size": entry.info["size"]} if "size" in entry.info else {}
-    options = size | _shapes(tensors, str(path)) | stated.get("options", {})
+    options = size | _shapes(tensors, str(path)) | dict(stated.get("options", {}))
     model: Classifier = entry.load()(**options)
     fill(path, model, tensors)
     return model
@@ -175,7 +181,16 @@ def _selector(tensors: Tensors, config: dict[str, Any], where: str) -> Selector:
         num_parts,
         _classes(own, "fc_class_landmarks.weight", where),
         gumbel=bool(config.get("gumbel_softmax", True)),
-        temperature=float(config.get("softmax_temperature", 1.0)),
+        temperature=_temperature(config, where),
+    )
+
+
+def _temperature(config: dict[str, Any], where: str) -> float:
+    stated = config.get("softmax_temperature", 1.0)
+    if isinstance(stated, int | float) and stated > 0:
+        return float(stated)
+    raise EnvironmentProblem(
+        f"the config.json beside the weights says softmax_temperature {stated!r}", where=where
     )
 
 
@@ -224,8 +239,9 @@ def _config(path: Path) -> dict[str, Any]:
 def _data_config(source: str, path: Path, config: dict[str, Any], xray: bool) -> dict[str, Any]:
     """Mean and standard deviation that the weights expect."""
     stated = config.get("pretrained_cfg", config)
-    if isinstance(stated, dict) and {"mean", "std"} <= stated.keys():
-        return {"mean": tuple(stated["mean"]), "std": tuple(stated["std"])}
+    given = {key: stated.get(key) for key in ("mean", "std")} if isinstance(stated, dict) else {}
+    if given and all(map(_is_colour, given.values())):
+        return {key: tuple(value or ()) for key, value in given.items()}
     if xray or "siim" in source.lower():
         return {"mean": _XRAY_MEAN, "std": _XRAY_STD}
     name = path.stem.removesuffix(".fp16")  # a file named as timm names its weights
@@ -233,3 +249,9 @@ def _data_config(source: str, path: Path, config: dict[str, Any], xray: bool) ->
     if known is not None:
         return {"mean": known.mean, "std": known.std}
     return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+
+
+def _is_colour(value: Any) -> bool:
+    """Three numbers."""
+    numbers = isinstance(value, list) and all(isinstance(part, int | float) for part in value)
+    return numbers and len(value) == 3

@@ -34,8 +34,8 @@ from ifambench.models.masked_attention import encode_weighted
 from ifambench.models.tokens import (
     Kept,
     all_patches,
-    drop_patches,
     embed,
+    embed_kept,
     encode,
     mean_token,
     readout,
@@ -113,7 +113,7 @@ class Selector(nn.Module):
         prefix = self.vit.num_prefix_tokens
         encoded = encode(self.vit, all_patches(embed(self.vit, images), prefix))  # (B, P + N, D)
         patches = encoded[:, prefix:].transpose(1, 2)
-        return patches.reshape(len(images), -1, *self.vit.patch_embed.grid_size)
+        return patches.reshape(*patches.shape[:2], *self.vit.patch_embed.grid_size)
 
     def forward(
         self, tokens: Tensor, noise: Tensor | None = None, dropped: Tensor | None = None
@@ -187,7 +187,7 @@ class Predictor(nn.Module):
 
     def kept(self, images: Tensor, keep: Tensor) -> Kept:
         """The prefix tokens and selected patches."""
-        return drop_patches(embed(self.vit, images), keep, self.vit.num_prefix_tokens)
+        return embed_kept(self.vit, images, keep)
 
     def softly(self, images: Tensor, soft: Tensor) -> Kept:
         """All tokens, attended to by a soft mask (B, N) in [0, 1]."""
@@ -242,14 +242,10 @@ class Ifam(Classifier):
         mask_erosion: int = 0,
     ) -> None:
         super().__init__()
-        if mask_gradient not in part_masks.MASK_GRADIENTS:
-            raise UsageError(
-                f'no mask_gradient "{mask_gradient}"', choices=part_masks.MASK_GRADIENTS
-            )
         self.stage_1 = stage_1
         self.stage_2 = stage_2
         self.mask_part_dropout = mask_part_dropout
-        self.mask_gradient = mask_gradient
+        self.mask_gradient = part_masks.check_mask_gradient(mask_gradient)
         self.mask_erosion = mask_erosion
         self.interventions: Interventions = NOTHING
         self.data_config = data_config

@@ -133,7 +133,20 @@ def _from_hugging_face(tensors: Tensors) -> Tensors:
             tensor = torch.cat([tensors[key] for key in keys if key in tensors])
             renamed = renamed.replace(".attention.attention.query.", ".attn.qkv.")
         found[renamed] = tensor
-    return found
+    return _registers_without_position(found)
+
+
+def _registers_without_position(found: Tensors) -> Tensors:
+    """Positions as timm has them beside registers: of patches only.
+
+    `transformers` has a position for the class token and none for registers; it is constant, so it
+    becomes part of the class token.
+    """
+    positions = found.get("pos_embed")
+    if positions is None or not {"cls_token", "reg_token"} <= found.keys():
+        return found
+    own = {"cls_token": found["cls_token"] + positions[:, :1], "pos_embed": positions[:, 1:]}
+    return found | own
 
 
 def _grid(

@@ -7,8 +7,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ifambench.errors import UsageError
+
 #: How the loss of stage 2 reaches stage 1 through the mask.
 MASK_GRADIENTS = ("detached", "straight-through", "soft")
+
+
+def check_mask_gradient(name: str) -> str:
+    """The name, if there is such a gradient.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if name not in MASK_GRADIENTS:
+        raise UsageError(f'no mask_gradient "{name}"', choices=MASK_GRADIENTS)
+    return name
 
 
 def gumbel_noise(shape: Sequence[int], generator: torch.Generator | None = None) -> Tensor:

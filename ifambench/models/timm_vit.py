@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from ifambench.models.base import Classifier, DataConfig, Trace, one_image_size
-from ifambench.models.tokens import Kept, all_patches, drop_patches, embed, encode, pool
+from ifambench.models.tokens import Kept, all_patches, embed, embed_kept, encode, pool
 from ifambench.models.trace import trace_vit
 from ifambench.models.vit import check_vit, data_config_of, make_vit
 
@@ -93,10 +93,9 @@ class TimmVit(Classifier):
 
     def _tokens(self, images: Tensor, keep: Tensor | None) -> Kept:
         one_image_size(images, self.data_config)
-        tokens = embed(self.vit, images)
         if keep is None:
-            return all_patches(tokens, self.num_prefix_tokens)
-        return drop_patches(tokens, keep.flatten(1), self.num_prefix_tokens)
+            return all_patches(embed(self.vit, images), self.num_prefix_tokens)
+        return embed_kept(self.vit, images, keep.flatten(1))
 
     def _classify(self, kept: Kept) -> Tensor:
         return self._head(encode(self.vit, kept), kept.valid)

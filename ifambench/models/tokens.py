@@ -35,6 +35,22 @@ def embed(vit: Any, images: Tensor) -> Tensor:
     return tokens
 
 
+def embed_kept(vit: Any, images: Tensor, keep: Tensor) -> Kept:
+    """Patch embedding of the selected patches alone.
+
+    Args:
+        vit: The network.
+        images: (B, 3, H, W).
+        keep: (B, N) bool.
+    """
+    down, right = vit.patch_embed.patch_size
+    seen = keep.view(len(keep), 1, *vit.patch_embed.grid_size)
+    seen = seen.repeat_interleave(down, dim=2).repeat_interleave(right, dim=3)
+    # convolutions in bf16 may multiply pixels next to a patch by 0: NaN would pass
+    blanked = torch.where(seen, images, torch.zeros_like(images))
+    return drop_patches(embed(vit, blanked), keep, vit.num_prefix_tokens)
+
+
 def drop_patches(tokens: Tensor, keep: Tensor, num_prefix: int) -> Kept:
     """Keep the prefix tokens and the selected patches.
 
@@ -43,7 +59,7 @@ def drop_patches(tokens: Tensor, keep: Tensor, num_prefix: int) -> Kept:
         keep: (B, N) bool.
         num_prefix: P.
     """
-    longest = int(keep.sum(dim=1).max())
+    longest = int(keep.sum(dim=1).max()) if len(keep) else 0
     # a stable sort of "dropped" puts the kept patches first and leaves them in raster order
     index = (~keep).int().argsort(dim=1, stable=True)[:, :longest]  # (B, n)
     patches = tokens[:, num_prefix:].gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))

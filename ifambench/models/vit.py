@@ -52,21 +52,25 @@ def check_image_size(image_size: int, patch_size: int) -> None:
     if image_size >= patch_size and image_size % patch_size == 0:
         return
     below = max(image_size // patch_size, 1) * patch_size
+    near = sorted({below, below + patch_size})
     raise UsageError(
         f"patches of {patch_size} pixels do not tile images of {image_size} pixels",
-        choices=sorted({str(below), str(below + patch_size)}, key=int),
-        next_step="choose another image_size",
+        choices=[str(size) for size in near],
+        next_step=f"choose another image_size; on the command line MODEL@image_size={near[-1]}",
     )
 
 
 def check_vit(network: Any) -> None:
-    """Refuse what is not a timm `VisionTransformer`, for instance a CNN.
+    """Refuse what is not a timm `VisionTransformer`, for instance a CNN or a hybrid with one.
 
     Raises:
         UsageError: If it is something else.
     """
-    vision_transformer = import_timm().models.vision_transformer.VisionTransformer
-    if not isinstance(network, vision_transformer):
+    timm = import_timm()
+    vision_transformer = timm.models.vision_transformer.VisionTransformer
+    own_patches = timm.layers.PatchEmbed  # in a hybrid's, patches overlap
+    patches = getattr(network, "patch_embed", None)
+    if not isinstance(network, vision_transformer) or not isinstance(patches, own_patches):
         raise UsageError(
             f"{type(network).__name__} is not a vision transformer: patches cannot be dropped",
             choices=["a timm VisionTransformer"],

@@ -54,10 +54,10 @@ def made_by(path: Path) -> dict[str, Any]:
         return {}
     try:
         with safe_open(path, framework="pt") as opened:
-            found: dict[str, Any] = json.loads((opened.metadata() or {}).get(_MADE_BY, "{}"))
+            found = json.loads((opened.metadata() or {}).get(_MADE_BY, "{}"))
     except (SafetensorError, OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def load_weights(path: Path, module: nn.Module) -> str:

@@ -17,6 +17,7 @@ from ifambench.records.schema import Environment
 PACKAGES = (
     "captum",
     "filelock",
+    "huggingface-hub",
     "jinja2",
     "lightning-fabric",
     "matplotlib",

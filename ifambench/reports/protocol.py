@@ -37,6 +37,7 @@ def protocol_section(record: RunRecord) -> Section:
             "selection": protocol.selection.replace("_", " "),
             "primary metric": protocol.primary_metric,
             "variants": ", ".join(protocol.variants),
+            **({"training": _compact(record.training)} if record.training else {}),
             "explanations": _compact(protocol.explain) if protocol.explain else "none",
             "input": _compact(model.data_config),
             "seed": str(record.seed),

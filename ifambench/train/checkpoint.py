@@ -10,9 +10,12 @@ step and rank (`trainer`), so it needs no state.
 from __future__ import annotations
 
 import pickle
+import struct
 import time
+import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -25,6 +28,12 @@ CHECKPOINT_SECONDS = 600.0
 """Longest time between two checkpoints, unless a step takes longer."""
 
 _LARGEST_SHARE = 0.05  # of the time may go into checkpoints at the ends of short epochs
+
+_DAMAGES = (
+    *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError),
+)
+"""What reading a damaged file, or one that is no checkpoint, may end in."""
 
 
 class Keeper:
@@ -88,7 +97,17 @@ def save_checkpoint(path: Path, key: str, training: Training) -> None:
         "position": vars(training.position),
         "log": training.log,
     }
-    write_atomic(path, lambda file: torch.save(content, file))
+    write_atomic(path, lambda file: _dump(content, file))
+
+
+def _dump(content: dict[str, Any], file: IO[bytes]) -> None:
+    """`torch.save`, which turns the error of a full disk into one of its own."""
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
 
 
 def load_checkpoint(path: Path, key: str, training: Training) -> bool:
@@ -115,10 +134,12 @@ def load_checkpoint(path: Path, key: str, training: Training) -> bool:
 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
+    """The content; None unless every byte is as it was written, and for this key."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # torch does not look at the check sums
+                return None
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError):
+        return content if content["key"] == key else None
+    except _DAMAGES:
         return None
-    return content if content["key"] == key else None

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 
 from ifambench.data.manifest import SuiteData
 from ifambench.models.backbones import Backbone
-from ifambench.models.catalog import ModelChoice, choose_model
+from ifambench.models.catalog import ModelChoice, choose_model, trained_as
 from ifambench.records.key import code_digest, digest
 from ifambench.suites.spec import Protocol, Suite
 from ifambench.train.recipes import Recipe, recipe_for
 
-_AFTER_TRAINING = frozenset({"strengths", "retrainings", "keep_fraction"})
-"""Recipe fields that do not touch the weights a model takes over."""
+_OF_THE_LAST_LAYER = frozenset({"strengths", "retrainings"})
+_OF_THE_CHOICE_OF_PATCHES = frozenset({"keep_fraction"})
+"""Recipe fields that do not touch the weights that DFR, or a model that explains first, takes
+over."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,11 @@ class FitPlan:
 
 
 def _base_label(choice: ModelChoice) -> str | None:
-    info = choice.entry.info
-    if "trained_as" in info:
-        method = choice.base_label.removeprefix(choice.entry.name)
-        name = f"{info['trained_as']}-{info['size']}{method}"
-    elif choice.method == "dfr":
-        name = choice.entry.name
-    else:
+    name, later = trained_as(choice.base_label), _OF_THE_CHOICE_OF_PATCHES
+    if name is None and choice.method == "dfr":
+        name, later = choice.entry.name, _OF_THE_LAST_LAYER
+    if name is None:
         return None
-    kept = {k: v for k, v in sorted(choice.overrides.items()) if k not in _AFTER_TRAINING}
+    kept = {k: v for k, v in sorted(choice.overrides.items()) if k not in later}
     pairs = ",".join(f"{key}={value}" for key, value in kept.items())
     return f"{name}@{pairs}" if pairs else name

@@ -92,10 +92,9 @@ def started_helpers(team: Team, command: Sequence[str], logs: Path) -> Iterator[
         command: Words after `ifambench`.
         logs: Folder for their output.
     """
-    shared = _shared_environment(team)
     helpers = Helpers()
     words = [sys.executable, "-m", "ifambench", *command]
-    with _environment({**shared, "LOCAL_RANK": "0"}):
+    with reserved_port() as port, _environment(_shared_environment(team, port)):
         try:
             for rank in range(1, team.devices):
                 own = {"LOCAL_RANK": str(rank), LEADER: str(os.getpid())}
@@ -129,11 +128,26 @@ def _ready_file(log: Path) -> Path:
     return log.with_suffix(".ready")
 
 
-def _shared_environment(team: Team) -> dict[str, str]:
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port that the system gives to nobody else while all processes get ready.
+
+    The socket is bound and does not listen, so torch's store, which asks for `SO_REUSEADDR` too,
+    can listen on the port.
+    """
+    with socket.socket() as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(("127.0.0.1", 0))
+        yield int(found.getsockname()[1])
+
+
+def _shared_environment(team: Team, port: int) -> dict[str, str]:
+    """Of this process, which is the first one, and of the others but for their numbers."""
     return {
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_PORT": str(port),
         "NODE_RANK": "0",
+        "LOCAL_RANK": "0",
         "LOCAL_WORLD_SIZE": str(team.devices),
         "OMP_NUM_THREADS": str(torch.get_num_threads()),  # else Fabric would change it
     }
@@ -158,12 +172,6 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _ended(rank: int, code: int, log: Path) -> EnvironmentProblem:

@@ -2,7 +2,8 @@
 
 A recipe is built up from the defaults here, then, each if the suite file has it, from
 `[recipe.<family>]`, `[recipe."<family>+<method>"]`, `[recipe.<model>]`,
-`[recipe."<model>+<method>"]`, and last from what the model name itself gives after `@`.
+`[recipe."<model>+<method>"]`, and last from what the model name itself gives after `@`. A model
+that takes over the weights of another one reads that one's sections before its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from ifambench.models.catalog import trained_as
 from ifambench.suites.spec import Suite
+from ifambench.train.recipe_scope import refuse_twice_balanced, refuse_unused
 from ifambench.train.recipe_values import check_bounds, checked, parsed, refuse_unknown
 
 LOSS_WEIGHTS = {
@@ -27,7 +30,8 @@ LOSS_WEIGHTS = {
     "rim": 0.0,
 }
 
-_ARCHITECTURE = (
+#: The fields that shape the model, for those of its builders that take them.
+ARCHITECTURE = (
     *("num_parts", "part_dropout", "mask_part_dropout", "gumbel", "temperature"),
     *("mask_gradient", "mask_erosion", "mask_coverage", "keep_fraction"),
 )
@@ -60,7 +64,7 @@ class Recipe:
         crop_area: `crop`: least share of the area that is kept.
         jitter: Half-width of the random scale of each colour channel; the shift is 3/4 of it.
         class_balanced: Weigh the cross-entropy of an image by n / (C n_class), from class labels
-            alone.
+            alone; not for RWG and GroupDRO, which even out the groups.
         init: `pretrained` or `scratch`: the start of the classifier (iFAM: of stage 2).
         image_size: Height and width of the input; 0: the suite's.
         source: Where the values come from.
@@ -147,7 +151,7 @@ class Recipe:
     def architecture(self) -> dict[str, Any]:
         """The options that shape the model."""
         size = ["image_size"] if self.image_size else []
-        return {name: getattr(self, name) for name in [*_ARCHITECTURE, *size]}
+        return {name: getattr(self, name) for name in [*ARCHITECTURE, *size]}
 
     def peak_lr(self, rate: float) -> float:
         """A learning rate of the recipe, scaled to its batch size."""
@@ -174,19 +178,23 @@ def recipe_for(
 
     Raises:
         UsageError: If the suite file or the overrides set an unknown key or loss, or a value of the
-            wrong type or out of bounds.
+            wrong type or out of bounds; if an override has no meaning for this model.
     """
     recipe = Recipe()
     for name in _sections(family, label):
         where = f"suites/{suite.id}/suite.toml: recipe.{name}"
         recipe = _updated(recipe, suite.recipe.get(name, {}), where)
     where = f"--model {label or family}@..."
-    return _updated(recipe, parsed(overrides or {}, recipe, where), where)
+    recipe = _updated(recipe, parsed(overrides or {}, recipe, where), where)
+    refuse_unused(overrides or (), family, where)
+    refuse_twice_balanced(recipe, family, f"--model {label or family}")
+    return recipe
 
 
 def _sections(family: str, label: str) -> list[str]:
     """From the most general to the most special; equal names once."""
-    names = [part for name in (family, label) if name for part in (name.partition("+")[0], name)]
+    given = [name for name in (family, trained_as(label), label) if name]
+    names = [part for name in given for part in (name.partition("+")[0], name)]
     return list(dict.fromkeys(names))
 
 

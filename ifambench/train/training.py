@@ -131,6 +131,8 @@ def _train_twice(plan: FitPlan, model: Classifier, place: Workplace, key: str) -
     _train(first, beginner, beside, digest([key, "first"]))
     train, _ = place.splits(plan, beginner)
     errors, names = error_set(beginner, train), place.data.suite.groups.names
+    if place.fabric is not None:  # devices round differently, and all must draw the same images
+        errors = place.fabric.broadcast(errors)
     place.progress.message(describe(errors, train.group, names))
     table = _train(plan, model, place, key, errors)
     return noted(table, composition(errors, train.group, names))

@@ -42,6 +42,7 @@ class RunRequest:
     num_nodes: int = 1
     precision: str | None = None
     remove_parts: tuple[int, ...] = ()
+    mask_samples: int = 0
     fresh: bool = False
 
 

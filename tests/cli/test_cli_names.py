@@ -283,3 +283,23 @@ def test_doctor_reports_folder_and_settings_problems(tmp_path):
     found = {item.what: item for item in doctor._settings(tmp_path / "file")}
     assert found["file"].state == "broken"
     assert found["output folder"].state == "broken"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("ifam-vit-b.cub-k8", "source", "hf-hub:ananthu-aniraj/ifam-cub-k8"),
+        ("ckpt:somewhere/best.pt", "source", "ckpt:somewhere/best.pt"),
+        ("vit-micro+dfr@epochs=3", "labels_needed", "val"),
+        ("ifam-vit-micro@num_parts=3", "num_parts", "3"),
+    ],
+)
+def test_show_takes_every_name_that_run_takes(cli, name, key, value):
+    shown = cli("show", name, "--format", "json")
+    assert (shown.code, shown.err) == (0, "")
+    found = json.loads(shown.out)
+    assert (found["name"], found[key]) == (name, value)
+
+
+def test_published_weights_are_listed(cli):
+    assert "ifam-vit-b.waterbirds-k8" in cli("list", "models").out

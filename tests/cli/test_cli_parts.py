@@ -90,3 +90,11 @@ def test_wrong_usage_is_2(cli, stored, words, message):
     assert shown.code == 2
     assert message in shown.err
     assert shown.out == ""
+
+
+@pytest.mark.parametrize("command", ["parts", "masks"])
+def test_other_models_are_refused_before_their_weights_are_looked_for(cli, plain, command):
+    (plain / "weights.safetensors").unlink(missing_ok=True)
+    shown = cli(command, plain, "--device", "cpu")
+    assert shown.code == 2
+    assert "two-stage" in shown.err

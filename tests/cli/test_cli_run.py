@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from ifambench.errors import EnvironmentProblem
+from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.plan import RunRequest, make_plan
 from tests.compare_support import outcomes, run, store
 
 BASIC = ("run", "waterdigits", "--model", "vit-micro")
@@ -184,3 +186,15 @@ def test_score_of_no_run_names_those_near_by(cli, pipeline, tmp_path):
     shown = cli("score", folder.parent / "seed9")
     assert shown.code == 2
     assert str(folder) in shown.err
+
+
+def test_the_stand_in_takes_what_the_pipeline_takes(pipeline):
+    own, real = ([item.name for item in fields(kind)] for kind in (pipeline.RunRequest, RunRequest))
+    assert sorted(own) == sorted(real)
+
+
+def test_a_backbone_that_is_not_there_is_2(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given in ("missing.safetensors", "timm:resnet50.a1_in1k"):
+        with pytest.raises(UsageError):
+            make_plan(RunRequest("waterdigits", "vit-micro", tmp_path, pretrained=Path(given)))

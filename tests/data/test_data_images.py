@@ -96,6 +96,22 @@ def test_every_mode_becomes_rgb(mode, tmp_path):
     assert found.min() > 240
 
 
+def test_grey_levels_of_16_bits_keep_their_range(tmp_path):
+    levels = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    path = saved(tmp_path, levels)
+    found = read_image(path, View(16))
+    assert (found == (levels // 256)[..., None]).all()
+    assert (read_mask(path, View(16)) == (levels // 256 > 127)).all()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_grey_levels_without_a_range_are_refused(kind, tmp_path):
+    path = saved(tmp_path, np.ones((8, 8), kind), "image.tiff")
+    for read in (read_image, read_mask):
+        with pytest.raises(EnvironmentProblem, match="no fixed range"):
+            read(path, View(8))
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"<html>not found</html>", b"\x89PNG\r\n\x1a\n broken", None]
 )

@@ -86,6 +86,9 @@ def test_names_of_columns_may_have_blanks_around_and_a_byte_order_mark(folder, s
         ({"img_filename": "../secret.jpg"}, "../secret.jpg"),
         ({"img_filename": "/etc/passwd"}, "/etc/passwd"),
         ({"img_filename": ""}, "not a path"),
+        ({"img_filename": "."}, "not a path"),
+        ({"img_filename": "a\\..\\..\\b.jpg"}, "not a path"),
+        ({"img_filename": "C:\\b.jpg"}, "not a path"),
     ],
 )
 def test_a_wrong_cell_is_named_with_file_and_line(values, text, folder, suite):

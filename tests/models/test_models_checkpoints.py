@@ -1,6 +1,8 @@
+import io
 import json
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -287,6 +289,7 @@ def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("Network is unreachable\nmore")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", no_network)
+    monkeypatch.setattr(backbones, "urlopen", lambda *_, **__: io.BytesIO())
     for source in PUBLISHED.values():
         with pytest.raises(EnvironmentProblem, match="Network is unreachable") as caught:
             resolve_source(source)
@@ -294,3 +297,74 @@ def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EnvironmentProblem) as caught:
         backbones.find_backbone("timm:vit_small_patch14_reg4_dinov2.lvd142m")
     assert "--pretrained PATH" in str(caught.value.next_step)
+
+
+def test_hugging_face_layout_with_registers(tmp_path: Path) -> None:
+    """`transformers` gives the class token a position and the registers none."""
+    model = tiny_ifam(reg_tokens=2, no_embed_class=True)
+    state = {}
+    for stage in ("stage_1", "stage_2"):
+        module = getattr(model, stage)
+        own = {k: v for k, v in module.state_dict().items() if not k.startswith("vit.")}
+        trunk = hugging_face(module.vit.state_dict())
+        trunk["embeddings.register_tokens"] = trunk.pop("reg_token")
+        shift = torch.randn(1, 1, 128)
+        trunk["embeddings.cls_token"] = trunk["embeddings.cls_token"] - shift
+        patches = trunk["embeddings.position_embeddings"]
+        trunk["embeddings.position_embeddings"] = torch.cat([shift, patches], dim=1)
+        state |= {f"{stage}.{k}": v for k, v in (own | trunk).items()}
+    found = build_given(3, write(tmp_path / "a.pt", state))
+    images = some_images(model)
+    with torch.no_grad():
+        torch.testing.assert_close(found.logits(images), model.logits(images), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("stated", ["warm", None, 0, [1]])
+def test_config_with_an_impossible_temperature(tmp_path: Path, stated: Any) -> None:
+    source = write(tmp_path / "a.pt", published_state(tiny_ifam()))
+    (tmp_path / "config.json").write_text(json.dumps({"softmax_temperature": stated}))
+    with pytest.raises(EnvironmentProblem, match="softmax_temperature"):
+        build_given(3, source)
+
+
+def test_config_with_an_impossible_mean(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.pt", published_state(tiny_ifam()))
+    (tmp_path / "config.json").write_text(json.dumps({"mean": "grey", "std": [1, 2]}))
+    assert build_given(3, source).data_config.mean == (0.485, 0.456, 0.406)
+
+
+def test_foreign_file_with_our_metadata(tmp_path: Path) -> None:
+    model = tiny_ifam()
+    save_file(published_state(model), tmp_path / "a.safetensors", metadata={"made_by": "[1]"})
+    same_logits(model, build_given(3, f"ckpt:{tmp_path / 'a.safetensors'}"))
+
+
+def test_no_network_is_said_without_further_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def nowhere(*_: Any, **__: Any) -> None:
+        raise URLError(OSError("Name or service not known"))
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: asked.append(1))
+    monkeypatch.setattr(backbones, "urlopen", nowhere)
+    with pytest.raises(EnvironmentProblem, match="Name or service not known"):
+        resolve_source("hf-hub:someone/something")
+    assert not asked
+
+
+def test_given_names() -> None:
+    folders = {name: choose_model(name).folder for name in ("ckpt:a/best.pt", "ckpt:b/best.pt")}
+    assert folders == {"ckpt:a/best.pt": "ckpt-a--best", "ckpt:b/best.pt": "ckpt-b--best"}
+    assert choose_model("hf-hub:me/it").folder == "hf-hub-me--it"
+    for name in ("ifam-vit-b.cub-k8+dfr", "ifam-vit-b.cub-k8@num_parts=2"):
+        with pytest.raises(UsageError, match="has its weights"):
+            choose_model(name)
+    with pytest.raises(UsageError, match=r"did you mean ifam-vit-b\.waterbirds-k8"):
+        choose_model("ifam-vit-b.waterbirds-k9")
+
+
+@pytest.mark.parametrize("given", ["lr=1,lr=2", "source=../x", "source=a/b", "lr=", "=1", ""])
+def test_overrides_that_are_none(given: str) -> None:
+    with pytest.raises(UsageError, match=r"twice|KEY=VALUE"):
+        choose_model(f"vit-micro@{given}")

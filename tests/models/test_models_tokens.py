@@ -113,3 +113,25 @@ def test_other_poolings_run_on_whole_images_only() -> None:
     assert model.logits(images()).isfinite().all()
     with pytest.raises(UsageError, match='pooling "max"'):
         model.logits_from_patches(images(), keeps())
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("fill", [0.0, 1e30, float("nan"), float("inf"), -float("inf")])
+def test_pixels_that_are_not_selected_change_nothing(autocast: bool, fill: float) -> None:
+    model = tiny_ifam(init_values=0.5, reg_tokens=4)
+    images = some_images(model)
+    keep = torch.rand(5, 4, 4, generator=torch.Generator().manual_seed(0)) > 0.5
+    keep[0], keep[1] = False, True  # nothing and everything is selected
+    pixels = keep.repeat_interleave(8, 1).repeat_interleave(8, 2)[:, None]
+    filled = torch.where(pixels, images, torch.full_like(images, fill))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        before = model.logits_from_patches(images, keep)
+        assert torch.equal(model.logits_from_patches(filled, keep), before)
+    assert before.isfinite().all()
+
+
+def test_no_images() -> None:
+    model = tiny_ifam()
+    none = some_images(model)[:0]
+    assert model.logits(none).shape == (0, 3)
+    assert model.selection(none).shape == (0, 4, 4)

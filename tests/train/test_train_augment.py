@@ -59,10 +59,20 @@ def test_none_changes_nothing():
 def test_the_mask_moves_with_the_object(kind):
     torch.manual_seed(0)
     images, masks = shapes(32)
-    found = augment(Recipe(augment=kind), images, masks, CONFIG)
+    found = augment(Recipe(augment=kind, jitter=0.0), images, masks, CONFIG)
     assert not torch.equal(found.images, images)
     bright = found.images[:, 1] > -0.2
     assert torch.equal(bright, found.masks)
+
+
+def test_a_crop_also_changes_the_colours_of_each_channel():
+    torch.manual_seed(0)
+    images = torch.ones(200, 3, 8, 8)
+    found = augment(Recipe(augment="crop", jitter=0.2), images, None, CONFIG).images
+    assert torch.allclose(found, found[..., :1, :1].expand_as(found))  # of one colour still
+    assert found[:, 0, 0, 0].unique().numel() > 190
+    assert (found - 1).abs().max() <= 0.2 + 0.15 + 1e-5
+    assert (found[:, 0] != found[:, 1]).any()
 
 
 def test_the_mask_moves_with_the_object_and_outside_is_black_in_cub():

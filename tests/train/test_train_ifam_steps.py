@@ -86,6 +86,41 @@ def test_equivariance_runs_stage_1_twice_and_stage_2_once(batch, monkeypatch):
     assert seen == {"tokens": [(8, False)], "stage 2": [4]}
 
 
+def test_without_equivariance_there_is_no_second_pass(batch, monkeypatch):
+    model, seen = two_stages(mask_part_dropout=0.0), []
+    tokens = Selector.tokens
+
+    def count(self, images):
+        seen.append(len(images))
+        return tokens(self, images)
+
+    monkeypatch.setattr(Selector, "tokens", count)
+    without = Recipe(jitter=0.0, losses=LOSS_WEIGHTS | {"equivariance": 0.0})
+    found = IfamStep(model, without)(batch)
+    whole = IfamStep(model, STILL)(batch)
+    assert seen == [4, 8]
+    assert found["equivariance"].item() == 0
+    assert found.keys() == whole.keys()
+    for name in set(LOSS_WEIGHTS) - {"equivariance"}:
+        assert found[name].item() == pytest.approx(whole[name].item(), rel=1e-5)
+    difference = whole["total"].item() - whole["equivariance"].item()
+    assert found["total"].item() == pytest.approx(difference, rel=1e-5)
+
+
+def test_classes_are_weighed_alike_in_both_stages(batch):
+    model, balanced = two_stages(), Recipe(jitter=0.0, class_balanced=True)
+    step = IfamStep(model, balanced)
+    step.balance(torch.tensor([0] * 9 + [1]))  # weights 10 / 18 and 10 / 2
+    found, plain = step(batch), IfamStep(model, STILL)(batch)
+    parts = model.stage_1(model.stage_1.tokens(batch.images)).logits
+    loss = F.cross_entropy(parts, batch.y, reduction="none")
+    expected = (loss * torch.tensor([5 / 9, 5 / 9, 5.0, 5.0])).mean().item()
+    assert found["class_stage_1"].item() == pytest.approx(expected, rel=1e-5)
+    assert found["class_stage_2"].item() != pytest.approx(plain["class_stage_2"].item(), rel=1e-2)
+    for name in ("presence", "entropy", "orthogonality"):
+        assert found[name].item() == pytest.approx(plain[name].item(), rel=1e-5)
+
+
 def test_the_official_orthogonality(batch):
     model = two_stages()
     ours = IfamStep(model, STILL)(batch)["orthogonality"]

@@ -18,7 +18,7 @@ from ifambench.data.load import load_data
 from ifambench.models.catalog import build_model, choose_model
 from ifambench.progress import Progress
 from ifambench.train.crew import Crew
-from ifambench.train.helpers import _free_port
+from ifambench.train.helpers import reserved_port
 from ifambench.train.methods import make_step
 from ifambench.train.ranks import current_ranks
 from ifambench.train.recipes import recipe_for
@@ -71,7 +71,8 @@ def one_of_two(rank, folder, port):
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    mp.spawn(one_of_two, (folder, _free_port()), nprocs=2)
+    with reserved_port() as port:
+        mp.spawn(one_of_two, (folder, port), nprocs=2)
     return folder
 
 
@@ -100,9 +101,9 @@ def test_all_processes_end_with_the_same_weights(two):
         assert not (two / name / "second").exists()
 
 
-def command(folder, *more):
+def command(folder, model, *more):
     suite = write_tiny_suite(folder)
-    words = ["train", str(suite), "--model", "vit-micro@epochs=3", "--output", str(folder / "runs")]
+    words = ["train", str(suite), "--model", model, "--output", str(folder / "runs")]
     return [sys.executable, "-m", "ifambench", *words, "--threads", "1", *more]
 
 
@@ -112,12 +113,17 @@ def environment():
 
 def test_the_command_starts_its_processes_and_says_the_same(tmp_path):
     done = subprocess.run(
-        command(tmp_path, "--devices", "2"), env=environment(), capture_output=True, text=True
+        command(tmp_path, "vit-micro+jtt@epochs=3", "--devices", "2"),
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     weights = Path(done.stdout.strip())
     assert weights.name == "weights.safetensors"
-    assert len(pd.read_csv(weights.with_name("training.csv"))) == 3
+    table = pd.read_csv(weights.with_name("training.csv"))
+    assert len(table) == 3
+    assert table["jtt_errors"].iloc[-1] > 0
     assert "warn" not in done.stderr.lower()
     log = weights.parent / "work" / "process-1.log"
     assert log.read_text() == ""
@@ -133,8 +139,7 @@ def wait_for(found, seconds=120):
 @pytest.fixture
 def long_training(tmp_path):
     """The first process, the id of the second, and the run folder."""
-    words = command(tmp_path, "--devices", "2")
-    words[words.index("vit-micro@epochs=3")] = "vit-micro@epochs=500"
+    words = command(tmp_path, "vit-micro@epochs=500", "--devices", "2")
     leader = subprocess.Popen(
         words, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -183,8 +188,26 @@ def test_a_terminated_training_is_kept_and_leaves_no_process(long_training):
     wait_for(lambda: not is_running(helper), seconds=20)
 
 
+FOLLOWER = "import time; from ifambench.train.helpers import announce; announce(); time.sleep(600)"
+FIRST = """
+import os, subprocess, sys, time
+os.environ["IFAMBENCH_LEADER"] = str(os.getpid())
+os.environ["IFAMBENCH_HELPER_LOG"] = sys.argv[2]
+subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+time.sleep(600)
+"""
+
+
 @linux
-def test_a_killed_first_process_leaves_no_other(long_training):
-    leader, helper, _ = long_training
-    leader.kill()
-    wait_for(lambda: not is_running(helper), seconds=60)
+def test_a_killed_first_process_leaves_no_other(tmp_path):
+    first = subprocess.Popen(
+        [sys.executable, "-c", FIRST, FOLLOWER, str(tmp_path / "process-1.log")], env=environment()
+    )
+    try:
+        wait_for((tmp_path / "process-1.ready").exists)
+        (follower,) = children_of(first.pid)
+        assert is_running(follower)
+    finally:
+        first.kill()
+        first.wait()
+    wait_for(lambda: not is_running(follower), seconds=60)

@@ -1,8 +1,13 @@
 """Recipes are data: what the suite file says, over the defaults, checked."""
 
+from dataclasses import fields
+
 import pytest
 
 from ifambench.errors import UsageError
+from ifambench.models.catalog import MODEL_REGISTRY, choose_model, model_labels
+from ifambench.suites.catalog import load_suite, suite_names
+from ifambench.train import recipe_scope
 from ifambench.train.recipes import LOSS_WEIGHTS, Recipe, recipe_for
 from tests.tiny import tiny_suite
 
@@ -84,7 +89,6 @@ def test_overrides_are_read_by_the_type_of_the_field(suite):
         "mask_gradient": "soft",
         "losses.equivariance": "0",
         "lr_factors.prototypes": "1e3",
-        "strengths": "1+0.3",
     }
     found = recipe_for(suite, "ifam", "ifam-vit-ti", texts)
     assert (found.num_parts, found.lr, found.gumbel) == (8, 2e-4, False)
@@ -92,7 +96,8 @@ def test_overrides_are_read_by_the_type_of_the_field(suite):
     assert found.losses == LOSS_WEIGHTS | {"equivariance": 0.0, "rim": 1.0}
     assert found.lr_factors["prototypes"] == 1000
     assert found.lr_factors["heads"] == 1
-    assert found.strengths == (1.0, 0.3)
+    listed = recipe_for(suite, "vit+dfr", "vit-ti+dfr", {"strengths": "1+0.3"})
+    assert listed.strengths == (1.0, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +119,61 @@ def test_wrong_overrides_are_named_with_the_valid_ones(suite, key, text, named):
         recipe_for(suite, "ifam", "ifam-vit-ti", {key: text})
     assert named in str(caught.value)
     assert "--model ifam-vit-ti@" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("family", "field", "whose"),
+    [
+        ("vit", "lr_stage_1=0.1", "models with parts"),
+        ("oracle", "losses.entropy=0", "models with parts"),
+        ("vit", "group_step=0.1", "groupdro"),
+        ("vit+groupdro", "jtt_weight=3", "jtt"),
+        ("vit+dfr", "probe_strengths=1", "probe"),
+    ],
+)
+def test_an_override_that_changes_nothing_is_refused(suite, family, field, whose):
+    key, _, value = field.partition("=")
+    with pytest.raises(UsageError, match=whose) as caught:
+        recipe_for(suite, family, "", {key: value})
+    assert key.partition(".")[0] in caught.value.what
+
+
+def test_every_field_with_an_owner_exists_and_so_does_the_owner():
+    names = {field.name for field in fields(Recipe)}
+    assert {*recipe_scope._OF_STAGE_1, *recipe_scope._METHOD_OF} <= names
+    entries = MODEL_REGISTRY.entries().values()
+    methods = {method for entry in entries for method in entry.info["methods"]}
+    assert set(recipe_scope._METHOD_OF.values()) <= methods
+    assert set(recipe_scope._WITHOUT_STAGE_1) <= {entry.info["family"] for entry in entries}
+
+
+@pytest.mark.parametrize("method", ["rwg", "groupdro"])
+def test_classes_are_not_balanced_twice(suite, method):
+    balanced = with_recipe(suite, "vit", class_balanced=True)
+    with pytest.raises(UsageError, match="twice"):
+        recipe_for(balanced, f"vit+{method}")
+    off = {"class_balanced": "false"}
+    assert not recipe_for(balanced, f"vit+{method}", "", off).class_balanced
+    assert recipe_for(balanced, "vit+jtt").class_balanced
+
+
+def test_a_model_that_takes_over_weights_reads_the_sections_of_their_model(suite):
+    recipe = {"vit-ti": {"image_size": 224, "lr": 0.1}, "gradcam-vit-ti": {"keep_fraction": 0.5}}
+    changed = suite.model_copy(update={"recipe": recipe})
+    found = recipe_for(changed, "vit+dfr", "gradcam-vit-ti+dfr")
+    assert (found.image_size, found.lr, found.keep_fraction) == (224, 0.1, 0.5)
+    assert recipe_for(changed, "vit", "vit-ti").keep_fraction == 0
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_the_sections_of_every_shipped_suite_belong_to_models(name):
+    shipped = load_suite(name).suite
+    choices = [choose_model(label) for label in model_labels()]
+    families = {choice.family: "" for choice in choices}
+    labels = {choice.base_label: choice.family for choice in choices}
+    assert set(shipped.recipe) <= families.keys() | labels.keys()
+    for section in shipped.recipe:
+        recipe_for(shipped, labels.get(section, section), section)
 
 
 def test_the_image_size_shapes_the_model_only_when_it_is_set(suite):

@@ -1,13 +1,17 @@
 """A training that is broken off goes on to the weights of an unbroken one."""
 
+import errno
+import io
 import os
 import signal
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from ifambench.data.load import load_data
+from ifambench.errors import EnvironmentProblem
 from ifambench.models.catalog import build_model, choose_model
 from ifambench.progress import Progress
 from ifambench.train import checkpoint
@@ -116,6 +120,49 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_not_used(data, tmp
     again, _ = trained(data, "vit-micro", tmp_path, progress)
     assert (progress.done, progress.messages) == (12, [])
     pd.testing.assert_frame_equal(again, table)
+
+
+def test_no_damage_of_a_checkpoint_goes_unnoticed(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"key": "k", "weights": torch.randn(500)}, path)
+    whole = path.read_bytes()
+    assert checkpoint._read(path, "k") is not None
+    assert checkpoint._read(path, "another") is None
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(whole), 60):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 64]) + whole[at + 1 :])
+        found = checkpoint._read(path, "k")
+        assert found is None or torch.equal(
+            found["weights"], torch.load(io.BytesIO(whole))["weights"]
+        )
+    for content in (b"", b"no checkpoint", whole[: len(whole) // 2], bytes(rng.bytes(300))):
+        path.write_bytes(content)
+        assert checkpoint._read(path, "k") is None
+    for other in ([1, 2], {"weights": 1}):
+        torch.save(other, path)
+        assert checkpoint._read(path, "k") is None
+
+
+def test_a_full_disk_is_named_and_the_former_checkpoint_stays(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(Killed):
+        trained(data, "vit-micro", tmp_path, BreaksOff(3, killed))
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    save = torch.save
+
+    def full(content, file):
+        class Full(io.RawIOBase):
+            def write(self, _):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        save(content, Full())
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(EnvironmentProblem, match="No space left") as caught:
+        trained(data, "vit-micro", tmp_path)
+    assert "checkpoint.pt" in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
 def test_a_finished_training_is_not_repeated(data, tmp_path):

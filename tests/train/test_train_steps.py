@@ -1,5 +1,7 @@
 """What each method of a plain classifier minimises, and how it draws its images."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from ifambench.models.ifam import build_ifam
 from ifambench.models.pdiscoformer import build_pdiscoformer
 from ifambench.models.timm_vit import build_oracle_vit, build_vit
+from ifambench.train import mixup as mixup_module
 from ifambench.train.ifam_steps import IfamStep, PartsStep
 from ifambench.train.methods import make_step
 from ifambench.train.mixup import MixupStep
@@ -61,6 +64,44 @@ def test_groupdro_weights_are_still_in_evaluation(vit, batch):
     step = GroupDroStep(vit, STILL, 4).eval()
     step(batch)
     assert torch.equal(step.group_weights, torch.full((4,), 0.25))
+
+
+BALANCED = Recipe(jitter=0.0, class_balanced=True)
+CLASSES = torch.tensor([0] * 6 + [1] * 2)  # weights 8 / 12 and 8 / 4
+
+
+def test_class_weights_are_n_over_classes_times_count(vit, batch):
+    step = ErmStep(vit, BALANCED)
+    step.balance(CLASSES)
+    loss = F.cross_entropy(vit.logits(batch.images), batch.y, reduction="none")
+    weights = torch.where(batch.y == 0, 2 / 3, 2.0)
+    assert step(batch)["total"].item() == pytest.approx((weights * loss).mean().item(), rel=1e-5)
+    even = step.class_loss(torch.zeros(8, 2), CLASSES)
+    assert even[:6].sum().item() == pytest.approx(even[6:].sum().item())  # classes count alike
+    assert even.mean().item() == pytest.approx(math.log(2))  # the size of the loss stays
+
+
+def test_a_class_without_images_and_no_weights_by_default(vit, batch):
+    step = ErmStep(vit, BALANCED)
+    step.balance(torch.zeros(8, dtype=torch.long))
+    assert torch.isfinite(step(batch)["total"])
+    plain = ErmStep(vit, STILL)
+    plain.balance(CLASSES)
+    expected = F.cross_entropy(vit.logits(batch.images), batch.y)
+    assert plain(batch)["total"].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_mixup_weighs_the_class_of_each_of_the_two_images(vit, batch, monkeypatch):
+    step = MixupStep(vit, BALANCED)
+    step.balance(CLASSES)
+    monkeypatch.setattr(step, "draw_share", lambda: 0.25)
+    monkeypatch.setattr(mixup_module, "draw_order", lambda n: torch.arange(n).flip(0))
+    mixed = 0.25 * batch.images + 0.75 * batch.images.flip(0)
+    weights, logits = torch.where(batch.y == 0, 2 / 3, 2.0), vit.logits(mixed)
+    own = weights * F.cross_entropy(logits, batch.y, reduction="none")
+    other = weights.flip(0) * F.cross_entropy(logits, batch.y.flip(0), reduction="none")
+    expected = (0.25 * own + 0.75 * other).mean()
+    assert step(batch)["total"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 GROUP = torch.tensor([0] * 900 + [1] * 90 + [3] * 10)

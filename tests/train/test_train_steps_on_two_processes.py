@@ -1,5 +1,8 @@
 """Two processes with half a batch each have the losses and gradients of one with the whole."""
 
+import gc
+import time
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -8,19 +11,23 @@ import torch.multiprocessing as mp
 from ifambench.models.ifam import build_ifam
 from ifambench.models.pdiscoformer import build_pdiscoformer
 from ifambench.models.timm_vit import build_oracle_vit, build_vit
+from ifambench.train.helpers import reserved_port
 from ifambench.train.methods import make_step
-from ifambench.train.recipes import Recipe
+from ifambench.train.recipes import LOSS_WEIGHTS, Recipe
 from ifambench.train.steps import Batch
 
 BUILDERS = {"vit": build_vit, "oracle": build_oracle_vit}
 BUILDERS |= {"ifam": build_ifam, "parts": build_pdiscoformer}
 CASES = {
-    "erm-cub": ("vit", "erm", Recipe(augment="cub")),
+    "erm-cub": ("vit", "erm", Recipe(augment="cub", class_balanced=True)),
     "oracle-crop": ("oracle", "erm", Recipe(augment="crop")),
     "groupdro": ("vit", "groupdro", Recipe(group_step=1.0)),
-    "mixup": ("vit", "mixup", Recipe(augment="flip")),
+    "mixup": ("vit", "mixup", Recipe(augment="flip", class_balanced=True)),
     "ifam": ("ifam", "ifam", Recipe()),
-    "ifam-straight-through": ("ifam", "ifam", Recipe(mask_gradient="straight-through")),
+    "ifam-straight-through": (
+        *("ifam", "ifam"),
+        Recipe(mask_gradient="straight-through", losses={**LOSS_WEIGHTS, "equivariance": 0.0}),
+    ),
     "parts-official": ("parts", "parts", Recipe(compat="official", train_stage_1_tokens=True)),
 }
 
@@ -44,6 +51,7 @@ def gradients(case, rank=0, world=1):
     torch.manual_seed(1)
     model = BUILDERS[kind](num_classes=2, image_size=64, **recipe.architecture())
     step = make_step(method, model, recipe, 4).train()
+    step.balance(torch.tensor([0, 0, 0, 1]))
     torch.manual_seed(2)
     batch = rows(whole_batch(), rank, world)
     if kind != "oracle":
@@ -55,9 +63,9 @@ def gradients(case, rank=0, world=1):
     return found | {"total": loss.detach()}
 
 
-def on_one_of_two(rank, folder):
+def on_one_of_two(rank, folder, port):
     torch.set_num_threads(1)
-    address = f"file://{folder}/rendezvous"
+    address = f"tcp://127.0.0.1:{port}"
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     means = {}
     for case in CASES:
@@ -69,12 +77,15 @@ def on_one_of_two(rank, folder):
     if rank == 0:
         torch.save(means, folder / "means.pt")
     dist.destroy_process_group()
+    gc.collect()
+    time.sleep(0.3)
 
 
 @pytest.fixture(scope="module")
 def means_of_two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    mp.spawn(on_one_of_two, (folder,), nprocs=2)
+    with reserved_port() as port:
+        mp.spawn(on_one_of_two, (folder, port), nprocs=2)
     return torch.load(folder / "means.pt", weights_only=True)
 
 

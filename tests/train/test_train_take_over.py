@@ -65,7 +65,7 @@ def test_the_base_of_every_model_that_takes_over(data):
         "vit-micro+dfr@lr=0.01,retrainings=3": "vit-micro@lr=0.01",
         "gradcam-vit-micro@keep_fraction=0.3": "vit-micro",
         "rollout-vit-micro+groupdro@epochs=3": "vit-micro+groupdro@epochs=3",
-        "gradcam-vit-micro+dfr": "vit-micro+dfr",
+        "gradcam-vit-micro+dfr@retrainings=3,keep_fraction=0.3": "vit-micro+dfr@retrainings=3",
         "vit-micro+jtt": None,
         "ifam-vit-micro": None,
     }
