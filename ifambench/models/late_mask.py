@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ifambench.models.base import Classifier, DataConfig, Trace, one_image_size
+from ifambench.models.base import Trace, one_image_size
 from ifambench.models.tokens import all_patches, embed, encode
 from ifambench.models.trace import trace_vit
-from ifambench.models.vit import check_vit, data_config_of, make_vit
+from ifambench.models.vit import VitClassifier, data_config_of, make_vit
 
 MODELS = {
     "late-vit-{size}": {
@@ -34,24 +34,10 @@ MODELS = {
 }
 
 
-class LateMaskVit(Classifier):
-    """A timm ViT whose patch tokens are masked after the last norm.
-
-    Args:
-        vit: The network with its linear head.
-        data_config: The input it expects.
-    """
+class LateMaskVit(VitClassifier):
+    """A timm ViT whose patch tokens are masked after the last norm."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"trace", "true_masks"})
-
-    def __init__(self, vit: Any, data_config: DataConfig) -> None:
-        super().__init__()
-        check_vit(vit)
-        self.vit = vit
-        self.data_config = data_config
-        self.num_classes = vit.num_classes
-        self.patch_grid = tuple(vit.patch_embed.grid_size)
-        self.num_prefix_tokens = vit.num_prefix_tokens
 
     def logits(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """Class logits, (B, C); `masks` (B, h, w) bool is required."""
@@ -67,10 +53,6 @@ class LateMaskVit(Classifier):
         read[:, : self.num_prefix_tokens] = False
         read[:, self.num_prefix_tokens :] = inside
         return traced._replace(readout=read / read.sum(dim=1, keepdim=True).clamp(min=1))
-
-    def backbones(self, init: str) -> list[Any]:
-        """The one network, when the recipe asks for it."""
-        return [self.vit] if init == "pretrained" else []
 
     def _embed(self, images: Tensor) -> Tensor:
         one_image_size(images, self.data_config)

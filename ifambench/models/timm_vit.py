@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ifambench.models.base import Classifier, DataConfig, Trace, one_image_size
+from ifambench.models.base import Trace, one_image_size
 from ifambench.models.tokens import Kept, all_patches, embed, embed_kept, encode, pool
 from ifambench.models.trace import trace_vit
-from ifambench.models.vit import check_vit, data_config_of, make_vit
+from ifambench.models.vit import VitClassifier, data_config_of, make_vit
 
 MODELS = {
     "vit-{size}": {
@@ -47,35 +47,14 @@ MODELS = {
 }
 
 
-class TimmVit(Classifier):
-    """A timm `VisionTransformer` with its own head.
-
-    Args:
-        vit: The network; any image size, with or without class and register tokens.
-        data_config: The input it expects.
-
-    Raises:
-        UsageError: If the network is no vision transformer.
-    """
+class TimmVit(VitClassifier):
+    """A timm `VisionTransformer` with its own head."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"tokens", "trace"})
-
-    def __init__(self, vit: Any, data_config: DataConfig) -> None:
-        super().__init__()
-        check_vit(vit)
-        self.vit = vit
-        self.data_config = data_config
-        self.num_classes = vit.num_classes
-        self.patch_grid = tuple(vit.patch_embed.grid_size)
-        self.num_prefix_tokens = vit.num_prefix_tokens
 
     def logits(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """Class logits from all patches, (B, C)."""
         return self._classify(self._tokens(images, None))
-
-    def backbones(self, init: str) -> list[Any]:
-        """The one network, when the recipe asks for it."""
-        return [self.vit] if init == "pretrained" else []
 
     def features(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """The input of the linear head, (B, D)."""

@@ -5,9 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from ifambench.errors import UsageError
-from ifambench.models.base import DataConfig
+from ifambench.models.base import Classifier, DataConfig
 from ifambench.models.sizes import SIZES
 from ifambench.models.timm_import import import_timm
+
+
+class VitClassifier(Classifier):
+    """What all classifiers that are one timm `VisionTransformer` share.
+
+    Args:
+        vit: The network; any image size, with or without class and register tokens.
+        data_config: The input it expects.
+
+    Raises:
+        UsageError: If the network is no vision transformer.
+    """
+
+    def __init__(self, vit: Any, data_config: DataConfig) -> None:
+        super().__init__()
+        check_vit(vit)
+        self.vit = vit
+        self.data_config = data_config
+        self.num_classes = vit.num_classes
+        self.patch_grid = tuple(vit.patch_embed.grid_size)
+        self.num_prefix_tokens = vit.num_prefix_tokens
+
+    def backbones(self, init: str) -> list[Any]:
+        """The one network, when the recipe asks for it."""
+        return [self.vit] if init == "pretrained" else []
 
 
 def make_vit(size: str, image_size: int, num_classes: int, **kwargs: Any) -> Any:

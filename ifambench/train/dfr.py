@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ifambench.errors import UsageError
 from ifambench.models.timm_vit import TimmVit
 from ifambench.train.linear_head import Features, Linear, Scaling, as_linear, features, set_head
 from ifambench.train.recipes import Recipe
@@ -32,6 +33,9 @@ def refit_last_layer(
 
     Returns:
         The chosen strength and the worst-group accuracy it had on the held-out half.
+
+    Raises:
+        UsageError: If a class has too few validation images.
     """
     scaling = Scaling.of(features(model, train))
     found = scaling.standardised(features(model, val))
@@ -50,6 +54,11 @@ def _choose_strength(
     """The strength with the best worst group on the half it was not fitted on."""
     order = rng.permutation(len(found.y))
     fitted, held_out = (found.rows(half) for half in (order[::2], order[1::2]))
+    if len(np.unique(fitted.y)) < len(np.unique(found.y)):
+        raise UsageError(
+            f"DFR fits on half of the validation images, {len(fitted.y)}, and these lack a class",
+            next_step="choose another method, or use more validation images",
+        )
     scores = []
     for strength in strengths:
         fits = [_fit_balanced(fitted, strength, rng) for _ in range(_CHOOSING_DRAWS)]

@@ -113,7 +113,8 @@ def follow(plan: FitPlan, data: SuiteData, device: torch.device, crew: Crew) -> 
 
 
 def _given(plan: FitPlan, data: SuiteData, device: torch.device) -> Fitted:
-    model = build_model(plan.choice, data.suite, plan.recipe.architecture()).to(device)
+    scope = plan.protocol.label_scope
+    model = build_model(plan.choice, data.suite, plan.recipe.architecture(), scope).to(device)
     sha256 = given_sha256(str(plan.choice.source))
     return Fitted(model.eval(), sha256, pd.DataFrame(columns=["epoch"]), reused=True)
 
@@ -161,7 +162,7 @@ def _trained(
     if plan.choice.method == "probe":
         assert isinstance(model, TimmVit)
         cache = place.folder / f"features-{key[:16]}"
-        splits, strengths = place.splits(plan, model), plan.recipe.probe_strengths
+        splits, strengths = place.both_splits(plan, model), plan.recipe.probe_strengths
         return probe(model, *splits, strengths, cache, bench.progress)
     with bench.crew.at_work(bench.device, plan.recipe.precision) as fabric:
         return train_by_gradient(plan, model, replace(place, fabric=fabric), key)
@@ -178,7 +179,7 @@ def _taken_over(
     if plan.choice.method != "dfr" or base.choice.method == "dfr":
         return found.table
     assert isinstance(model, TimmVit)
-    splits = bench.at(folder).splits(plan, model)
+    splits = bench.at(folder).both_splits(plan, model)
     return noted(found.table, refit_last_layer(model, *splits, plan.recipe, plan.seed))
 
 

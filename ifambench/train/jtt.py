@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -48,3 +49,18 @@ def describe(errors: Tensor, group: Tensor, names: Sequence[str]) -> str:
     if not errors.any() or errors.all():
         return f"warning: {text}, so the second training is plain ERM (change jtt_epochs)"
     return f"{text} ({', '.join(parts)})"
+
+
+def recorded_warnings(table: pd.DataFrame, images: int) -> list[str]:
+    """What a reader of the record must know about the error set.
+
+    Args:
+        table: The training table; empty of `jtt_errors` for other methods.
+        images: Training images.
+    """
+    if "jtt_errors" not in table or table.empty:
+        return []
+    errors = int(table["jtt_errors"].iloc[-1])
+    if 0 < errors < images:
+        return []
+    return [f"{errors} of {images} training images are JTT's error set: this is plain ERM"]

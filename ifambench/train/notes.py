@@ -32,8 +32,8 @@ class Notes:
         if time.monotonic() - self._read_at >= _SECONDS:
             self._losses, self._read_at = _losses(found), time.monotonic()
         words = [f"epoch {training.position.epoch + 1}/{self._epochs}", self._losses]
-        if training.log:
-            last = training.log[-1]
+        last = training.log[-1] if training.log else {}
+        if "val_accuracy" in last:
             words += [f"val {last['val_accuracy']:.3f}"]
             words += [f"worst group {last['val_worst_group_accuracy']:.3f}"]
         return ", ".join(words)

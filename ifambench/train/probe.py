@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ifambench.models.timm_vit import TimmVit
 from ifambench.progress import Progress
@@ -86,12 +87,17 @@ def _told(found: Features, progress: Progress) -> Features:
 
 def _row(best: _Tried, fitted: Features, chosen_on: Features) -> dict[str, float]:
     right = best.linear.right(chosen_on)
-    groups = [float(right[chosen_on.group == g].mean()) for g in np.unique(chosen_on.group)]
     return {
         "epoch": 1,
         "train_accuracy": float(best.linear.right(fitted).mean()),
         "val_accuracy": best.accuracy,
-        "val_worst_group_accuracy": min(groups),
+        "val_worst_class_accuracy": _worst(right, chosen_on.y),
+        "val_worst_group_accuracy": _worst(right, chosen_on.group),
         "probe_strength": best.strength,
         "selected": 1,
     }
+
+
+def _worst(right: NDArray[np.bool_], cell: NDArray[np.int64]) -> float:
+    """The least share of right answers over classes or groups that have images."""
+    return min(float(right[cell == index].mean()) for index in np.unique(cell))

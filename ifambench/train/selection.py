@@ -2,6 +2,7 @@
 
 - `last`: the last epoch;
 - `best_val_accuracy`: the highest accuracy on the validation split; needs its class labels;
+- `best_val_worst_class_accuracy`: the highest accuracy of the worst class there; the same labels;
 - `best_val_worst_group_accuracy`: the highest worst-group accuracy there; needs its group labels,
   so a method selected this way has used them.
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 COLUMNS = {
     "best_val_accuracy": "val_accuracy",
+    "best_val_worst_class_accuracy": "val_worst_class_accuracy",
     "best_val_worst_group_accuracy": "val_worst_group_accuracy",
 }
 """Policy -> the column of the training table that is maximised."""
@@ -52,7 +54,7 @@ def better(policy: str, best: Best | None, row: dict[str, float], model: nn.Modu
         row: The epoch's row of the training table.
         model: The model after the epoch.
     """
-    column = COLUMNS.get(policy)
+    column = None if policy == "last" else COLUMNS[policy]
     if column is None or (best is not None and row[column] <= best.value):
         return best
     weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}

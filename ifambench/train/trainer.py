@@ -45,7 +45,7 @@ _SEED_STRIDE = 1_000_003
 def train_model(
     step: Step,
     train: TrainSet,
-    val: TrainSet,
+    val: TrainSet | None,
     recipe: Recipe,
     seed: int,
     folder: Path,
@@ -63,7 +63,7 @@ def train_model(
     Args:
         step: The method's training step.
         train: Training images.
-        val: Validation images; measured after every epoch, never trained on.
+        val: Validation images, if any; measured after every epoch, never trained on.
         recipe: Epochs, learning rates, ...
         seed: Seed of initial order, augmentation and noise.
         folder: Where the checkpoint of an unfinished training lies; the first process writes it.
@@ -126,14 +126,14 @@ class _Loop:
         self.keeper, self.progress = keeper, progress
         self.notes = Notes(recipe.epochs)
 
-    def epoch(self, train: TrainSet, val: TrainSet, selection: str) -> None:
+    def epoch(self, train: TrainSet, val: TrainSet | None, selection: str) -> None:
         """The rest of the present epoch, its row of the table, and the best epoch so far."""
         training, position = self.training, self.training.position
         order = self._order(train)
         self._steps(train, order)
         row = self._row(len(order))
         with training.average.in_place():
-            row |= validate(training.step.model, val, training.fabric)
+            row |= {} if val is None else validate(training.step.model, val, training.fabric)
             training.best = better(selection, training.best, row, training.step.model)
         training.log.append(row)
         training.position = Position(position.epoch + 1)

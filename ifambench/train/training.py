@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from ifambench.data.manifest import SuiteData
+from ifambench.errors import UsageError
 from ifambench.models.backbones import Backbone, load_backbone
 from ifambench.models.base import Classifier
 from ifambench.models.catalog import build_model
@@ -48,14 +49,29 @@ class Workplace:
     progress: Progress
     fabric: Any = None
 
-    def splits(self, plan: FitPlan, model: Classifier) -> tuple[TrainSet, TrainSet]:
-        """Training and validation images."""
+    def splits(self, plan: FitPlan, model: Classifier) -> tuple[TrainSet, TrainSet | None]:
+        """Training images, and validation images if the suite has them."""
         moving = "true_masks" in model.capabilities and plan.recipe.augment in GEOMETRIC
-        protocol = plan.protocol
+        protocol, select = plan.protocol, plan.protocol.select_split
         return (
             train_set(self.data, protocol.train_split, model, self.device, moving),
-            train_set(self.data, protocol.select_split, model, self.device),
+            train_set(self.data, select, model, self.device) if select else None,
         )
+
+    def both_splits(self, plan: FitPlan, model: Classifier) -> tuple[TrainSet, TrainSet]:
+        """Training and validation images for a method that cannot do without the latter.
+
+        Raises:
+            UsageError: If the suite has no validation images.
+        """
+        train, val = self.splits(plan, model)
+        if val is None:
+            raise UsageError(
+                f"{plan.choice.method} is fitted or chosen on validation images, "
+                f"and {self.data.suite.id} has none",
+                next_step="choose another method, or add a [[source.holdout]] to the suite file",
+            )
+        return train, val
 
 
 def built(plan: FitPlan, data: SuiteData, device: torch.device) -> Classifier:

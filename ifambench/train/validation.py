@@ -24,8 +24,8 @@ def validate(model: Classifier, val: TrainSet, fabric: Any) -> dict[str, float]:
         fabric: Gives the precision.
 
     Returns:
-        `val_accuracy` and `val_worst_group_accuracy`, the least over the groups that have images;
-        the same on all ranks.
+        `val_accuracy`, `val_worst_class_accuracy` and `val_worst_group_accuracy`, the least over
+        the classes and groups that have images; the same on all ranks.
     """
     model.eval()
     right = torch.zeros(len(val))
@@ -38,10 +38,11 @@ def validate(model: Classifier, val: TrainSet, fabric: Any) -> dict[str, float]:
     right = all_sum(right.to(fabric.device)).cpu()
     return {
         "val_accuracy": float(right.mean()),
-        "val_worst_group_accuracy": min(_group_accuracies(right, val.group)),
+        "val_worst_class_accuracy": min(_accuracies(right, val.y)),
+        "val_worst_group_accuracy": min(_accuracies(right, val.group)),
     }
 
 
-def _group_accuracies(right: Tensor, group: Tensor) -> list[float]:
-    members = [group == g for g in range(int(group.max()) + 1)]
+def _accuracies(right: Tensor, cell: Tensor) -> list[float]:
+    members = [cell == index for index in range(int(cell.max()) + 1)]
     return [float(right[member].mean()) for member in members if bool(member.any())]

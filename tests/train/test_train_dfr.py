@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from ifambench.data.load import load_data
+from ifambench.errors import UsageError
 from ifambench.models.timm_vit import build_vit
-from ifambench.train.dfr import _fit_balanced, refit_last_layer
+from ifambench.train.dfr import _choose_strength, _fit_balanced, refit_last_layer
 from ifambench.train.linear_head import Features
 from ifambench.train.recipes import recipe_for
 from ifambench.train.trainset import train_set
@@ -45,3 +46,12 @@ def test_three_classes():
     x = np.eye(3)[y] + rng.normal(0, 0.1, (180, 3))
     data = Features(x, y, y)
     assert _fit_balanced(data, 1.0, rng).right(data).mean() > 0.95
+
+
+def test_too_few_validation_images_of_a_class_are_refused():
+    y = np.array([0] * 9 + [1])
+    data = Features(np.random.default_rng(0).normal(size=(10, 2)), y, y)
+    rng = np.random.default_rng(1)
+    assert 9 in rng.permutation(10)[1::2]  # the only image of class 1 is held out
+    with pytest.raises(UsageError, match="lack a class"):
+        _choose_strength(data, (1.0,), np.random.default_rng(1))

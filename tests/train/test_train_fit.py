@@ -1,6 +1,7 @@
 """Training: the same seed gives the same weights, also after a kill; pretraining."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -186,3 +187,19 @@ def _save_nan(path, vit):
     tensors = {k: v.clone() for k, v in vit.state_dict().items()}
     tensors["norm.weight"][0] = float("nan")
     save_file(tensors, path)
+
+
+def test_without_validation_images_the_last_epoch_is_kept(data, tmp_path):
+    asked = plan(data, "vit-micro")
+    asked = replace(asked, protocol=asked.protocol.model_copy(update={"select_split": None}))
+    found = fit(asked, data, tmp_path, torch.device("cpu"), Progress())
+    assert found.table["selected"].tolist() == [0, 1]
+    assert not [name for name in found.table if name.startswith("val_")]
+
+
+@pytest.mark.parametrize("method", ["dfr", "probe"])
+def test_a_method_that_needs_validation_images_says_so(method, data, tmp_path):
+    asked = plan(data, f"vit-micro+{method}")
+    asked = replace(asked, protocol=asked.protocol.model_copy(update={"select_split": None}))
+    with pytest.raises(UsageError, match=f"{method} is fitted or chosen on validation images"):
+        fit(asked, data, tmp_path, torch.device("cpu"), Progress())

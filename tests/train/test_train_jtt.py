@@ -1,11 +1,12 @@
 """Just train twice: the error set of a rigged model, and the two trainings."""
 
+import pandas as pd
 import pytest
 import torch
 
 from ifambench.data.load import load_data
 from ifambench.models.base import Classifier, DataConfig
-from ifambench.train.jtt import composition, describe, error_set
+from ifambench.train.jtt import composition, describe, error_set, recorded_warnings
 from ifambench.train.trainset import train_set
 from tests.tiny import tiny_suite
 
@@ -46,3 +47,12 @@ def test_the_message_names_shares_of_the_groups():
 @pytest.mark.parametrize("errors", [torch.zeros(4).bool(), torch.ones(4).bool()])
 def test_no_error_or_only_errors_is_a_warning(errors):
     assert describe(errors, torch.zeros(4).long(), NAMES).startswith("warning: ")
+
+
+def test_the_record_says_when_jtt_was_plain_erm():
+    assert recorded_warnings(pd.DataFrame({"epoch": [1, 2]}), 4) == []
+    table = pd.DataFrame({"epoch": [1, 2], "jtt_errors": [None, 1.0]})
+    assert recorded_warnings(table, 4) == []
+    for errors in (0.0, 4.0):
+        (text,) = recorded_warnings(table.assign(jtt_errors=[None, errors]), 4)
+        assert text.startswith(f"{errors:.0f} of 4 training images")
