@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
 from ifambench import __version__
+from ifambench.data.load import AVAILABLE
 from ifambench.records.provenance import collect_environment, peak_memory_bytes, utc_now
 from ifambench.records.schema import (
     ModelRef,
@@ -17,13 +19,18 @@ from ifambench.records.schema import (
     Table,
     WeightsRef,
 )
+from ifambench.train.jtt import recorded_warnings
 
 if TYPE_CHECKING:
     from ifambench.data.manifest import SuiteData
     from ifambench.models.base import Classifier
     from ifambench.models.catalog import ModelChoice
     from ifambench.plan import RunPlan
+    from ifambench.suites.spec import Suite
     from ifambench.train.fit import Fitted
+
+_SHOWN = 5
+"""Paths that a warning names."""
 
 LabelsNeeded = Literal["none", "val", "train", "train+val", "masks", "unknown"]
 
@@ -31,6 +38,7 @@ LabelsNeeded = Literal["none", "val", "train", "train+val", "masks", "unknown"]
 def started_record(plan: RunPlan) -> RunRecord:
     """The record of a run that has just begun: what is asked for, nothing measured yet."""
     suite, asked = plan.file.suite, plan.protocol
+    groups = suite.groups_in(asked.eval_split)
     is_trained = plan.choice.source is None
     return RunRecord(
         ifambench_version=__version__,
@@ -50,23 +58,34 @@ def started_record(plan: RunPlan) -> RunRecord:
             select_split=asked.select_split if is_trained else None,
             eval_split=asked.eval_split,
             selection=asked.selection if is_trained else "none",
+            label_scope=asked.label_scope if suite.imagenet and not is_trained else None,
             primary_metric=asked.primary,
+            ranked=asked.ranked,
+            metrics=asked.metrics,
             variants=list(asked.variants),
+            pair_by=_pair_by(suite, asked.variants),
             explain={"protocol": "patch-curve/1", **plan.explain.model_dump(mode="json")},
         ),
         seed=plan.request.seed,
         recipe=plan.recipe.as_dict() if is_trained else {},
         command=plan.command(),
         labels=list(suite.labels),
-        groups=list(suite.groups.names),
+        attributes={name: item.values for name, item in suite.attributes.items()},
+        groups=list(groups),
         train_shares=None,
-        minority=list(suite.groups.minority),
+        minority=[name for name in suite.groups.minority if name in groups],
         environment=collect_environment(
             _device_name(plan.device), "float32", torch.get_num_threads()
         ),
         warnings=list(plan.warnings),
         started_at=utc_now(),
     )
+
+
+def _pair_by(suite: Suite, variants: Sequence[str]) -> dict[str, str]:
+    """What the backgrounds of the evaluated swap variants go by, where it is not the class."""
+    found = {item.id: getattr(item, "pair_by", "y") for item in suite.variant}
+    return {name: found[name] for name in variants if found.get(name, "y") != "y"}
 
 
 def finished_record(
@@ -77,20 +96,60 @@ def finished_record(
     tables: dict[str, Table],
     phases: list[Phase],
 ) -> RunRecord:
-    """The complete record, but for its metrics."""
+    """The record but for its metrics: complete, or partial where images were left out."""
     suite = started.suite.model_copy(update={"data_digest": data.digest})
+    groups = _groups_there(started, data)
     changes = {
-        "status": "complete",
+        "status": "partial" if data.skipped else "complete",
         "suite": suite,
         "model": _model(plan, fitted.model, fitted.sha256),
-        "train_shares": list(data.train_shares(plan.protocol.train_split)),
+        "groups": groups,
+        "minority": [name for name in started.minority if name in groups],
+        "train_shares": _train_shares(plan, data, groups),
         "training": _training(fitted),
+        "warnings": [
+            *started.warnings,
+            *data.warnings,
+            *_found_warnings(plan, fitted, data),
+        ],
         "tables": tables,
         "phases": phases,
         "peak_memory_bytes": peak_memory_bytes(),
         "finished_at": utc_now(),
     }
     return started.model_copy(update=changes)
+
+
+def _groups_there(started: RunRecord, data: SuiteData) -> list[str]:
+    """The groups that are evaluated: of whatever images there are, those that have one."""
+    if data.size != AVAILABLE:
+        return started.groups
+    there = set(data.rows(started.protocol.eval_split)["group"])
+    return [name for name in started.groups if name in there]
+
+
+def _train_shares(plan: RunPlan, data: SuiteData, groups: Sequence[str]) -> list[float] | None:
+    shares = data.train_shares(plan.protocol.train_split, groups)
+    return None if shares is None else list(shares)
+
+
+def left_out(paths: Sequence[str]) -> list[str]:
+    """The warning about images that could not be read; empty if there are none.
+
+    >>> left_out(["a.jpg", "b.jpg"])
+    ['2 images could not be read and were left out: a.jpg, b.jpg']
+    """
+    if not paths:
+        return []
+    more = len(paths) - _SHOWN
+    listed = ", ".join(paths[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    what = "1 image could not be read and was" if len(paths) == 1 else None
+    return [f"{what or f'{len(paths)} images could not be read and were'} left out: {listed}"]
+
+
+def _found_warnings(plan: RunPlan, fitted: Fitted, data: SuiteData) -> list[str]:
+    found = recorded_warnings(fitted.table, len(data.rows(plan.protocol.train_split)))
+    return [*found, *left_out(data.skipped)]
 
 
 def _training(fitted: Fitted) -> dict[str, Any]:

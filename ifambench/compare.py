@@ -23,13 +23,14 @@ from ifambench.comparable import (
 )
 from ifambench.compare_seeds import SeedComparison, compare_seeds
 from ifambench.errors import UsageError
-from ifambench.gates import Drop, Floor, GateResult, check_gates, parse_drop, parse_floor, points
-from ifambench.metrics import paired
+from ifambench.gates import Drop, Floor, GateResult, check_gates, parse_drop, parse_floor
+from ifambench.metrics import paired, paired_classes
 from ifambench.metrics.background import RAND, SAME
 from ifambench.metrics.base import ScoreContext
 from ifambench.metrics.score import METRIC_REGISTRY, context_of
 from ifambench.metrics.uncertainty import near_ties
 from ifambench.records.schema import RunRecord
+from ifambench.verdict import verdict
 
 __all__ = [
     "Comparison",
@@ -96,7 +97,8 @@ def compare_runs(a: LoadedRun, b: LoadedRun, *, force: bool = False) -> Comparis
     if pairs.empty:
         raise UsageError("the runs have no image in common", where=f"{a.folder} and {b.folder}")
     counts = paired.cell_counts(pairs, context.groups)
-    rows = paired.accuracy_rows(counts, context)
+    rows = paired.accuracy_rows(counts, context) + paired_classes.class_rows(pairs, context)
+    rows += paired_classes.auroc_rows(sides[0].predictions, sides[1].predictions, context)
     rows += _gap_rows(sides, context) + _explainer_rows(a, b, sides, context)
     frame = paired.to_frame(rows, _directions())
     names = run_names(a.record, b.record)
@@ -105,7 +107,7 @@ def compare_runs(a: LoadedRun, b: LoadedRun, *, force: bool = False) -> Comparis
         *names,
         rows=frame,
         explainers=_explainer_table(a.record, b.record),
-        verdict=_verdict(frame, names, ties, forced=bool(differing)),
+        verdict=verdict(frame, names, ties, a.record.protocol.primary_metric, bool(differing)),
         warnings=_warnings(a.record, b.record, differing, dict(zip(names, ties, strict=True))),
         forced=bool(differing),
     )
@@ -179,42 +181,6 @@ def _near_ties(counts: NDArray[np.int64], groups: tuple[str, ...]) -> tuple[list
         [groups[i] for i in near_ties(right.tolist(), ns.tolist())] for right in (right_a, right_b)
     ]
     return named[0], named[1]
-
-
-def _verdict(
-    rows: pd.DataFrame, names: tuple[str, str], ties: tuple[list[str], list[str]], *, forced: bool
-) -> str:
-    worst, mean = (
-        rows[rows["metric"] == name].iloc[0] for name in ("worst_group_accuracy", "accuracy")
-    )
-    start = "forced comparison: " if forced else ""
-    if pd.isna(worst["delta"]):
-        return f"{start}worst-group accuracy is undefined: a group has no common image."
-    limits = points(mean["delta"], mean["ci_low"], mean["ci_high"])
-    near = sorted({*ties[0], *ties[1]})
-    end = f"; near tie for the worst group ({', '.join(near)})" if near else ""
-    return f"{start}{_worst_clause(worst, names)}; accuracy {limits}{end}."
-
-
-def _worst_clause(worst: pd.Series, names: tuple[str, str]) -> str:
-    name_a, name_b = names
-    evidence = f"({worst['b']:.3f} against {worst['a']:.3f}, {_p_text(worst['p'])})"
-    delta, low, high = (float(worst[key]) for key in ("delta", "ci_low", "ci_high"))
-    if worst["better"] == "tie":
-        return (
-            f"{name_b} and {name_a} cannot be told apart on their worst group: "
-            f"{points(delta, low, high)} {evidence}"
-        )
-    better = worst["better"] == "b"
-    size, ends = (delta, (low, high)) if better else (-delta, (-high, -low))
-    return (
-        f"{name_b} is {100 * size:.1f} pp [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] "
-        f"{'better' if better else 'worse'} than {name_a} on its worst group {evidence}"
-    )
-
-
-def _p_text(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _warnings(

@@ -16,11 +16,13 @@ import pandas as pd
 from ifambench.comparable import LoadedRun, check_comparable, headline
 from ifambench.errors import UsageError
 from ifambench.gates import points
+from ifambench.metrics.score import METRIC_REGISTRY
 from ifambench.metrics.uncertainty import paired_t, welch
 from ifambench.records.schema import RunRecord
 
 METRICS = ("worst_group_accuracy", "accuracy", "adjusted_accuracy", "group_mean_accuracy", "bg_gap")
 
+_WORDS = {"worst_group_accuracy": "worst-group accuracy"}
 _SIDES = tuple(f"{side}_{kind}" for side in ("a", "b") for kind in ("mean", "std", "n"))
 _NUMBERS = ("a_mean", "a_std", "b_mean", "b_std", "delta", "ci_low", "ci_high", "p")
 COLUMNS = ("metric", *_SIDES, "delta", "ci_low", "ci_high", "p", "method")
@@ -33,7 +35,7 @@ class SeedComparison:
     Attributes:
         rows: Per metric `metric, a_mean, a_std, a_n, b_mean, b_std, b_n, delta, ci_low, ci_high,
             p, method`; std with ddof 1, missing for a single seed, and then no interval either.
-        verdict: One sentence about worst-group accuracy.
+        verdict: One sentence about the primary metric of the protocol.
         warnings: What to keep in mind when reading it.
     """
 
@@ -56,13 +58,14 @@ def compare_seeds(runs_a: Sequence[LoadedRun], runs_b: Sequence[LoadedRun]) -> S
     for side in sides:
         for record in side.values():
             check_comparable(first, record)
-    rows = [_row(metric, *sides) for metric in METRICS]
+    primary = first.protocol.primary_metric
+    rows = [_row(metric, *sides) for metric in dict.fromkeys((*METRICS, primary))]
     frame = pd.DataFrame([row for row in rows if row is not None], columns=list(COLUMNS))
     frame = frame.astype(dict.fromkeys(_NUMBERS, "float64"))
     names = (first.model.name, next(iter(sides[1].values())).model.name)
     few = [name for name, side in zip(names, sides, strict=True) if len(side) < 3]
     warnings = [f"{name} has fewer than 3 training seeds" for name in few]
-    return SeedComparison(frame, _verdict(frame, names), warnings)
+    return SeedComparison(frame, _verdict(frame, names, primary), warnings)
 
 
 def _by_seed(runs: Sequence[LoadedRun], which: str) -> dict[int, RunRecord]:
@@ -104,25 +107,27 @@ def _values(metric: str, side: dict[int, RunRecord]) -> list[float]:
     return values if len(values) == len(rows) else []
 
 
-def _verdict(rows: pd.DataFrame, names: tuple[str, str]) -> str:
-    found = rows[rows["metric"] == METRICS[0]]
+def _verdict(rows: pd.DataFrame, names: tuple[str, str], primary: str) -> str:
+    metric = _WORDS.get(primary, primary)
+    found = rows[rows["metric"] == primary]
     if found.empty:
-        return "worst-group accuracy is undefined in one of the runs."
+        return f"{metric} is undefined in one of the runs."
     row = found.iloc[0]
     counts = f"{row['b_n']} and {row['a_n']} training seeds"
     if row["method"] is None:
         return (
             f"{names[1]} differs from {names[0]} by {100 * row['delta']:+.1f} pp in mean "
-            f"worst-group accuracy over {counts}, too few for an interval."
+            f"{metric} over {counts}, too few for an interval."
         )
     limits = points(row["delta"], row["ci_low"], row["ci_high"])
     if row["ci_low"] <= 0 <= row["ci_high"]:
         return (
-            f"{names[1]} and {names[0]} cannot be told apart in mean worst-group accuracy: "
+            f"{names[1]} and {names[0]} cannot be told apart in mean {metric}: "
             f"{limits} over {counts} ({row['method']})."
         )
-    word = "better" if row["delta"] > 0 else "worse"
+    rises = METRIC_REGISTRY.entry(primary).info["higher_is_better"]
+    word = "better" if (row["delta"] > 0) == rises else "worse"
     return (
-        f"{names[1]} is {word} than {names[0]} in mean worst-group accuracy: "
+        f"{names[1]} is {word} than {names[0]} in mean {metric}: "
         f"{limits} over {counts} ({row['method']})."
     )

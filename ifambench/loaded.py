@@ -22,6 +22,7 @@ from ifambench.progress import Progress
 from ifambench.records.schema import RunRecord
 from ifambench.records.store import LoadedRun, load_run
 from ifambench.suites.catalog import SuiteFile, load_suite
+from ifambench.suites.spec import protocol_of
 from ifambench.train.recipes import Recipe
 
 _REMOVED = re.compile(r"[@,]remove_parts=([0-9+]+)$")
@@ -76,7 +77,8 @@ def load_run_model(
         )
     file = _suite_of(run)
     choice = choose_model(_REMOVED.sub("", record.model.name))
-    model = build_model(choice, file.suite, _recipe(record).architecture())
+    scope = protocol_of(file.suite, record.protocol.name)[1].label_scope
+    model = build_model(choice, file.suite, _recipe(record).architecture(), scope)
     if check is not None:
         check(model)
     if choice.source is None:

@@ -180,7 +180,13 @@ def _work(plan: RunPlan, progress: Progress, crew: Crew) -> None:
 def _load(plan: RunPlan, progress: Progress) -> SuiteData:
     asked = plan.request
     return load_data(
-        plan.file.suite, asked.size, progress=progress, view=plan.view, data_dir=asked.data_dir
+        plan.file.suite,
+        asked.size,
+        progress=progress,
+        view=plan.view,
+        data_dir=asked.data_dir,
+        variants=plan.protocol.variants,
+        on_bad="skip" if asked.skip_bad_images else "error",
     )
 
 
@@ -276,7 +282,7 @@ def _is_done(plan: RunPlan) -> bool:
         return False
     anew = plan.command("run", "--fresh")
     try:
-        if read_record(folder).status != "complete":
+        if not _is_usable(plan, read_record(folder).status):
             return False
         record = load_run(folder).record
         weights = folder / "weights.safetensors"
@@ -293,6 +299,11 @@ def _is_done(plan: RunPlan) -> bool:
         where=str(folder),
         next_step=f"{anew} (replaces it), or another --output",
     )
+
+
+def _is_usable(plan: RunPlan, status: str) -> bool:
+    """Whether a stored run of that status may be what is asked for."""
+    return status == "complete" or (status == "partial" and plan.request.skip_bad_images)
 
 
 def _forget(folder: Path) -> None:

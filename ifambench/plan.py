@@ -15,13 +15,21 @@ import torch
 
 from ifambench import __version__
 from ifambench.data.folders import find_data_folder, has_masks
+from ifambench.data.imagenet_map import with_imagenet_map
 from ifambench.data.images import View
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.explain.base import check_needs, default_explainers
 from ifambench.metrics.deletion import FLOOR
+from ifambench.metrics.on_request import check_protocol
 from ifambench.models.backbones import Backbone, find_backbone
 from ifambench.models.base import Classifier
-from ifambench.models.catalog import ModelChoice, build_model, builder_options, choose_model
+from ifambench.models.catalog import (
+    ModelChoice,
+    build_model,
+    builder_options,
+    check_trainable,
+    choose_model,
+)
 from ifambench.models.checkpoints import given_sha256
 from ifambench.models.ifam import Ifam
 from ifambench.models.interventions import remove_parts
@@ -65,6 +73,7 @@ class RunRequest:
         remove_parts: Parts of a two-stage model that are removed from its mask.
         mask_samples: Noisy masks per image to report on beside the run, or 0.
         fresh: Replace a stored run instead of reusing or resuming it.
+        skip_bad_images: Leave out images that cannot be read; the run is `partial` then.
     """
 
     suite: str
@@ -87,6 +96,7 @@ class RunRequest:
     remove_parts: tuple[int, ...] = ()
     mask_samples: int = 0
     fresh: bool = False
+    skip_bad_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +167,14 @@ class RunPlan:
             "seed": str(self.request.seed),
             "compute": self.compute,
             "code": digest([__version__, code_digest(_NUMBERS_COME_FROM)]),
+            **self._table(),
         }
+
+    def _table(self) -> dict[str, str]:
+        """The table of ImageNet classes, where it comes with the data."""
+        suite = self.file.suite
+        has_table = suite.imagenet_file is not None and suite.imagenet
+        return {"imagenet": digest(suite.imagenet)} if has_table else {}
 
     def _start(self) -> str:
         backbone = "none" if self.backbone is None else self.backbone.sha256
@@ -191,6 +208,7 @@ class RunPlan:
         }
         for option, value in options.items():
             words += [] if value is None else [option, str(value)]
+        words += ["--skip-bad-images"] if asked.skip_bad_images else []
         return shlex.join([*words, *more])
 
 
@@ -207,11 +225,14 @@ def make_plan(request: RunRequest) -> RunPlan:
     team = _team(request, device)
     file = load_suite(request.suite)
     name, protocol = protocol_of(file.suite, request.protocol)
+    check_protocol(file.suite, name, str(file.path))
     choice = choose_model(request.model)
+    check_trainable(choice, file.suite)
+    file = _with_map(file, choice, request)
     recipe = _recipe(file.suite, choice, request)
     _refuse_without_effect(choice)
     check_precision(device, recipe.precision)
-    model = build_model(choice, file.suite, recipe.architecture())
+    model = build_model(choice, file.suite, recipe.architecture(), protocol.label_scope)
     _check_data(file.suite, model, request)
     backbone = _backbone(choice, model, recipe, request)
     start_from(backbone, model, recipe)
@@ -233,6 +254,14 @@ def make_plan(request: RunRequest) -> RunPlan:
         weights_sha256=None if choice.source is None else given_sha256(choice.source),
         warnings=_warnings(file.suite, backbone),
     )
+
+
+def _with_map(file: SuiteFile, choice: ModelChoice, request: RunRequest) -> SuiteFile:
+    """The suite with the table of ImageNet classes that its data hold, for given weights."""
+    if choice.source is None or file.suite.imagenet_file is None:
+        return file
+    needed = choice.source.startswith("timm:")
+    return replace(file, suite=with_imagenet_map(file.suite, request.data_dir, required=needed))
 
 
 def _team(request: RunRequest, device: torch.device) -> Team:

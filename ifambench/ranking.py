@@ -1,14 +1,16 @@
-"""Rank models by worst-group accuracy, from the run records.
+"""Rank models by the primary metric of the protocol, from the run records.
 
 One row is one model on one suite (id and major version) under one protocol, aggregated over its
-training seeds. Ranks are by mean worst-group accuracy, and models that cannot be told apart share
-one: going down the list, a model gets the rank of the leader above it unless the 95 % interval of
-their difference excludes 0, in which case it takes its own position and leads from there on. With
-two or more seeds on both sides that interval is Welch's over seeds; else it is the interval of a
-difference of two independent rates (MOVER) from the Wilson limits, averaged over seeds.
+training seeds. Ranks are by the mean of the primary metric, the largest first or the smallest,
+whichever is better, and models that cannot be told apart share one: going down the list, a model
+gets the rank of the leader above it unless the 95 % interval of their difference excludes 0, in
+which case it takes its own position and leads from there on. With two or more seeds on both sides
+that interval is Welch's over seeds; else it is the interval of a difference of two independent
+numbers (MOVER) from their limits, averaged over seeds. Single runs whose metric has no interval
+cannot be told apart.
 
-Runs that are not complete, that were selected on the test split or that have another size than the
-default are listed apart, without a rank.
+Runs that are not complete, that were selected on the test split, that have another size than the
+default or whose protocol is not ranked are listed apart, without a rank.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from ifambench.metrics.deletion import FLOOR
 from ifambench.metrics.uncertainty import welch
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.records.store import find_runs, read_record
+from ifambench.reports.rows import label
 
 CONTROLS = frozenset({FLOOR, "center", "uniform"})
 """Explainers that know nothing about the model; never a model's best explainer."""
@@ -37,11 +40,18 @@ PREDICTION_METRICS = (
     *("worst_group_accuracy", "accuracy", "group_mean_accuracy"),
     *("adjusted_accuracy", "bg_gap"),
 )
-_PRIMARY = PREDICTION_METRICS[0]
+_FAR = 1e9
+"""Limit of a number without an interval."""
+
 _STATISTICS = ("_mean", "_std", "_min")
-_IDENTITY = ("suite", "protocol", "model", "method", "labels_needed", "selection", "unranked")
+_IDENTITY = (
+    *("suite", "protocol", "primary", "model", "method", "labels_needed", "selection"),
+    "unranked",
+)
+_BOARD = ("suite", "protocol", "primary")
 COLUMNS = (
     *("suite", "protocol", "rank", "model", "method", "labels_needed", "selection", "seeds"),
+    *("primary", *(f"primary{kind}" for kind in _STATISTICS)),
     *(f"{name}{kind}" for name in PREDICTION_METRICS for kind in _STATISTICS),
     *(f"mask_iou{kind}" for kind in _STATISTICS),
     "explainer",
@@ -85,13 +95,17 @@ def rank(runs: Iterable[StoredRun]) -> pd.DataFrame:
     for run in runs:
         models.setdefault(_identity(run.record), []).append(run)
     rows = [_model_row(key, models[key]) for key in sorted(models)]
-    rows.sort(key=lambda row: (row["unranked"] != "", row["suite"], row["protocol"], _order(row)))
+    rows.sort(key=lambda row: (row["unranked"] != "", *_board(row), _order(row)))
     ranked = [row for row in rows if not row["unranked"]]
-    for _, part in groupby(ranked, key=lambda row: (row["suite"], row["protocol"])):
+    for _, part in groupby(ranked, key=_board):
         _assign_ranks(list(part))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     numbers = [name for name in COLUMNS if name.endswith(_STATISTICS)]
     return frame.astype(dict.fromkeys(numbers, "float64") | {"rank": "Int64", "seeds": "int64"})
+
+
+def _board(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[name] for name in _BOARD)
 
 
 def _identity(record: RunRecord) -> tuple[str, ...]:
@@ -99,6 +113,7 @@ def _identity(record: RunRecord) -> tuple[str, ...]:
     return (
         f"{record.suite.id}@{record.suite.version.partition('.')[0]}",
         record.protocol.name,
+        record.protocol.primary_metric,
         record.model.name,
         record.model.method,
         record.model.labels_needed,
@@ -112,6 +127,8 @@ def _unranked(record: RunRecord) -> str:
         return f"not complete ({record.status})"
     if record.protocol.selection == "test_oracle":
         return "selected on the test split"
+    if not record.protocol.ranked:
+        return "the protocol is not ranked"
     return "" if record.suite.size == "default" else f"size {record.suite.size}"
 
 
@@ -119,7 +136,7 @@ def _model_row(key: tuple[str, ...], runs: list[StoredRun]) -> dict[str, Any]:
     seeds = [run.record.seed for run in runs]
     if len(set(seeds)) < len(seeds):
         raise EnvironmentProblem(
-            f"model {key[2]} has a training seed twice in {key[0]}, protocol {key[1]}",
+            f"model {key[3]} has a training seed twice in {key[0]}, protocol {key[1]}",
             where=", ".join(str(run.folder) for run in runs),
             next_step="remove one of the folders",
         )
@@ -130,9 +147,11 @@ def _model_row(key: tuple[str, ...], runs: list[StoredRun]) -> dict[str, Any]:
         row |= _statistics(metric, [headline(record, metric) for record in records])
     row |= _best("mask_iou", records)[1]
     row["explainer"], srg = _best("srg", records)
-    row["_primary"] = _sample([headline(record, _PRIMARY) for record in records])
+    first = [headline(record, row["primary"]) for record in records]
+    row |= _statistics("primary", first)
+    row["_primary"] = _sample(first)
     if row["_primary"] is None and not row["unranked"]:
-        row["unranked"] = "no worst-group accuracy"
+        row["unranked"] = f"no {label(row['primary'])}"
     return row | srg
 
 
@@ -168,7 +187,7 @@ def _best(metric: str, records: list[RunRecord]) -> tuple[str | None, dict[str, 
 
 @dataclass(frozen=True)
 class _Sample:
-    """Worst-group accuracy over seeds, with the limits of one run averaged over them."""
+    """The primary metric over seeds, larger being better, with the mean limits of one run."""
 
     values: tuple[float, ...]
     low: float
@@ -180,21 +199,22 @@ class _Sample:
 
 
 def _sample(found: Sequence[Metric | None]) -> _Sample | None:
+    """None when a seed has no value. Where lower is better, all is negated."""
     rows = [row for row in found if row is not None and row.value is not None]
     if len(rows) < len(found):
         return None
-    values = [float(row.value or 0.0) for row in rows]
-    low = np.mean([_or(row.ci_low, value) for row, value in zip(rows, values, strict=True)])
-    high = np.mean([_or(row.ci_high, value) for row, value in zip(rows, values, strict=True)])
-    return _Sample(tuple(values), float(low), float(high))
+    sign = -1.0 if any(row.higher_is_better is False for row in rows) else 1.0
+    ends = [sorted((sign * _or(row.ci_low, -_FAR), sign * _or(row.ci_high, _FAR))) for row in rows]
+    low, high = (float(np.mean([pair[end] for pair in ends])) for end in (0, 1))
+    return _Sample(tuple(sign * float(row.value or 0.0) for row in rows), low, high)
 
 
-def _or(limit: float | None, value: float) -> float:
-    return value if limit is None else limit
+def _or(limit: float | None, other: float) -> float:
+    return other if limit is None else limit
 
 
 def _order(row: dict[str, Any]) -> tuple[float, str]:
-    """Best first; a model without worst-group accuracy last."""
+    """Best first; a model without the primary metric last."""
     sample = row["_primary"]
     return (-sample.mean if sample else math.inf, row["model"])
 

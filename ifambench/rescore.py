@@ -12,7 +12,11 @@ from ifambench.metrics.score import context_of, score_tables
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.records.store import LoadedRun, load_run, read_record, write_record
 
+MINIMA = ("worst_group_accuracy", "worst_class_accuracy", "minority_worst_accuracy")
+"""Metrics whose group says where the minimum is attained."""
+
 _TOLERANCE = 1e-9
+_SCORED = ("complete", "partial")
 _SHOWN = 3
 _Key = tuple[str, str, str, str | None]
 
@@ -28,7 +32,7 @@ def rescore(folder: Path, check: bool) -> RunRecord:
         The record with the new metrics.
 
     Raises:
-        UsageError: If the run is not complete.
+        UsageError: If the run is not finished; a partial one is.
         CheckFailed: If `check` and a metric differs; names each.
     """
     stored = _complete_run(folder)
@@ -53,9 +57,9 @@ def _complete_run(folder: Path) -> LoadedRun:
         record = stored.record
     except EnvironmentProblem:
         record = read_record(folder)  # an unfinished run has no tables yet
-        if record.status == "complete":
+        if record.status in _SCORED:
             raise
-    if record.status != "complete":
+    if record.status not in _SCORED:
         raise UsageError(
             f"the run is {record.status}, there is nothing to score yet",
             where=str(folder),
@@ -81,8 +85,8 @@ def metric_differences(stored: Iterable[Metric], fresh: Iterable[Metric]) -> lis
 
 
 def _key(row: Metric) -> _Key:
-    """Which number a row is; the worst group is a result, not a part of the name."""
-    group = "all" if row.metric == "worst_group_accuracy" else row.group
+    """Which number a row is; the worst group or class is a result, not a part of the name."""
+    group = "all" if row.metric in MINIMA else row.group
     return row.metric, group, row.variant, row.explainer
 
 

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {"errors", "settings", "registry", "progress"}
 RECORDS = {"rescore", "metrics", "records", "comparable", "compare", "compare_seeds", "gates"}
-RECORDS |= {"leaderboard", "ranking", "reports"}
+RECORDS |= {"leaderboard", "ranking", "reports", "verdict"}
 WORK = {"train", "predict", "explain"}
 FLOW = {"pipeline", "plan", "assemble", "gallery", "loaded", "parts", "mask_samples"}
 ALLOWED = {

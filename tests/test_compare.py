@@ -100,6 +100,41 @@ def test_exchanging_the_runs_exchanges_the_answer(improved):
     assert "worse than ifam on its worst group" in back.verdict
 
 
+def test_the_verdict_is_about_the_primary_metric():
+    primary = {"protocol": {"primary_metric": "accuracy"}}
+    found = compare_runs(run(WEAK, model="x", **primary), run(STRONG, model="y", **primary))
+    assert found.verdict.startswith("y is 30.5 pp [")
+    assert "better than x on accuracy (0.930 against 0.625" in found.verdict
+    assert "group" not in found.verdict
+
+
+def test_a_verdict_where_lower_is_better():
+    swaps = {
+        "x": {"mixed_same": STRONG, "mixed_rand": WEAK},
+        "y": {"mixed_same": STRONG, "mixed_rand": STRONG},
+    }
+    primary = {"protocol": {"primary_metric": "bg_gap"}}
+    runs = [run(STRONG, variants=swaps[name], model=name, **primary) for name in "xy"]
+    found = compare_runs(*runs)
+    assert found.verdict.startswith("y is 30.5 pp [")
+    assert "better than x on bg_gap" in found.verdict
+
+
+def test_a_primary_metric_without_a_paired_form_is_said_to_have_none():
+    primary = {"protocol": {"primary_metric": "spurious_ap"}}
+    found = compare_runs(run(WEAK, **primary), run(STRONG, model="y", **primary))
+    assert found.verdict.startswith("spurious_ap has no paired difference; accuracy +30.5 pp [")
+
+
+def test_seeds_are_compared_by_the_primary_metric_too():
+    primary = {"protocol": {"primary_metric": "class_mean_accuracy"}}
+    runs = [
+        [run(outcomes((9, 10), (x, 10)), model=name, seed=seed, **primary) for seed, x in found]
+        for name, found in (("x", enumerate([1, 2, 3])), ("y", enumerate([7, 8, 9])))
+    ]
+    assert compare_seeds(*runs).verdict.startswith("y is better than x in mean class_mean_accuracy")
+
+
 def test_runs_that_cannot_be_told_apart_are_said_to_be_so():
     a, b = outcomes((190, 200), (100, 200)), outcomes((190, 200), (100, 200))
     b["water"][0], b["water"][150] = False, True

@@ -127,7 +127,8 @@ def test_the_order_of_the_records_changes_nothing(results):
 def test_csv_has_all_columns_and_six_decimals(results):
     header, first, *rest = render_csv(rank(collect(results))).splitlines()
     assert header.split(",") == list(COLUMNS)
-    assert first.startswith("waterdigits@1,standard,1,ifam,ifam,none,val_wga,2,0.910000,0.014142,")
+    assert first.startswith("waterdigits@1,standard,1,ifam,ifam,none,val_wga,2,")
+    assert ",worst_group_accuracy,0.910000,0.014142,0.900000," in first
     assert len(rest) == 3
 
 
@@ -182,6 +183,62 @@ def test_what_is_not_ranked(changes, reason):
 def test_a_model_without_worst_group_accuracy_is_not_ranked():
     frame = rank([StoredRun(None, record("empty"))])
     assert frame["unranked"].tolist() == ["no worst-group accuracy"]
+
+
+def with_primary(metric, values, model, *, lower_is_better=False, half=0.0, ranked=True):
+    """One record per value of a primary metric, with limits `half` around it, or none."""
+    limits = [{"ci_low": v - half, "ci_high": v + half} if half else {} for v in values]
+    found = []
+    for seed, (value, ends) in enumerate(zip(values, limits, strict=True)):
+        base = record(model, seed, protocol={"primary_metric": metric, "ranked": ranked})
+        row = Metric(metric=metric, value=value, n=100, **ends)
+        row = row.model_copy(update={"higher_is_better": not lower_is_better})
+        found.append(StoredRun(None, base.model_copy(update={"metrics": [row]})))
+    return found
+
+
+def test_the_primary_metric_of_the_protocol_ranks():
+    good = with_primary("auroc", [0.90], "good", half=0.01)
+    bad = with_primary("auroc", [0.80], "bad", half=0.01)
+    frame = rank(bad + good)
+    assert frame["model"].tolist() == ["good", "bad"]
+    assert frame["rank"].tolist() == [1, 2]
+    assert frame["primary"].tolist() == ["auroc", "auroc"]
+    assert frame["primary_mean"].tolist() == [0.90, 0.80]
+    assert frame["worst_group_accuracy_mean"].isna().all()
+
+
+def test_where_lower_is_better_the_smallest_leads():
+    options = {"lower_is_better": True, "half": 0.01}
+    small = with_primary("gap_id_ood", [0.05], "small", **options)
+    close = with_primary("gap_id_ood", [0.06], "close", **options)
+    large = with_primary("gap_id_ood", [0.20], "large", **options)
+    assert ranks(large, close, small) == {"small": 1, "close": 1, "large": 3}
+    text = render_markdown(rank(large + small))
+    assert "## waterdigits@1, protocol standard, by ID-OOD gap ↓" in text
+    assert "| 1 | small | erm | none | val_wga | 1 | +5.0 pp |" in text
+
+
+def test_seeds_count_where_lower_is_better_too():
+    small = with_primary("bg_gap", [0.05, 0.06], "small", lower_is_better=True)
+    large = with_primary("bg_gap", [0.20, 0.21], "large", lower_is_better=True)
+    assert ranks(large, small) == {"small": 1, "large": 2}
+
+
+def test_single_runs_without_an_interval_cannot_be_told_apart():
+    runs = [with_primary("accuracy", [value], name) for name, value in (("a", 0.9), ("b", 0.1))]
+    assert ranks(*runs) == {"a": 1, "b": 1}
+
+
+def test_boards_with_other_primary_metrics_are_apart():
+    one = with_primary("accuracy", [0.9], "one", half=0.01)
+    other = with_primary("auroc", [0.8], "other", half=0.01)
+    assert ranks(one, other) == {"one": 1, "other": 1}
+
+
+def test_a_protocol_that_is_not_ranked():
+    frame = rank(with_primary("accuracy", [0.9], "one", half=0.01, ranked=False))
+    assert frame["unranked"].tolist() == ["the protocol is not ranked"]
 
 
 def test_no_records_give_an_empty_board(tmp_path):

@@ -1,4 +1,4 @@
-"""The commands for Waterbirds on a miniature in the layout of the published archive."""
+"""The commands for Waterbirds and its like on miniatures in the layout of the real data."""
 
 import re
 from pathlib import Path
@@ -14,6 +14,7 @@ from ifambench.suites.catalog import load_suite
 from ifambench.train.facts import training_facts
 from ifambench.train.recipes import recipe_for
 from tests.data.bird_files import write_birds
+from tests.suites.miniatures import nicopp, waterbirds_cub50
 
 COUNTS = {"train": [10, 2, 2, 10], "val": [2, 2, 2, 2], "test": [4, 4, 4, 4]}
 
@@ -101,3 +102,31 @@ def test_a_model_without_masks_is_planned_and_one_that_needs_them_refused(reques
     assert make_plan(request_for(f"vit-micro+jtt{small}")).view.image_size == 32
     with pytest.raises(UsageError, match="waterbirds has no masks"):
         make_plan(request_for(f"oracle-vit-micro{small}"))
+
+
+TINY = "vit-micro@image_size=32,epochs=1,batch_size=8,init=scratch"
+
+
+def test_swapped_places_and_natural_photos_are_evaluated(tmp_path):
+    waterbirds_cub50.write(tmp_path)
+    asked = {"data_dir": tmp_path, "protocol": "swap", "size": "available", "threads": 1}
+    found = run(RunRequest("waterbirds-cub50", TINY, tmp_path / "runs", **asked), Progress())
+    assert (found.record.status, found.record.suite.size) == ("complete", "available")
+    images = found.predictions.groupby("variant").size().to_dict()
+    assert images.pop("original_context") == 5
+    assert set(images.values()) == {10}
+    rows = {(row.metric, row.variant): row for row in found.record.metrics if row.group == "all"}
+    right = {name: rows["variant_accuracy", name].value for name in images}
+    gap = rows["bg_gap", "mixed_same-mixed_rand"].value
+    assert gap == pytest.approx(right["mixed_same"] - right["mixed_rand"])
+    assert rows["gap_id_ood", "original_context"].n == 5
+
+
+def test_of_what_is_available_only_groups_with_images_are_evaluated(tmp_path):
+    nicopp.write(tmp_path)
+    asked = {"data_dir": tmp_path, "size": "available", "threads": 1}
+    record = run(RunRequest("nicopp", TINY, tmp_path / "runs", **asked), Progress()).record
+    assert record.groups == ["car_autumn", "fishing_rod_dim", "hot_air_balloon_autumn"]
+    assert record.train_shares == pytest.approx([2 / 6, 1 / 6, 2 / 6])
+    worst = next(row for row in record.metrics if row.metric == "worst_group_accuracy")
+    assert worst.group in record.groups

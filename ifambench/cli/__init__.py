@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from ifambench import __version__
+from ifambench.cli import data_app, suite_init
 from ifambench.cli.console import show_error, silence
 from ifambench.cli.crash import report_crash
 from ifambench.errors import (
@@ -68,6 +69,8 @@ app = typer.Typer(
 )
 for _name, _module in COMMANDS.items():
     app.command(_name)(importlib.import_module(f"ifambench.cli.{_module}").command)
+app.add_typer(data_app.app, name="data")
+app.add_typer(suite_init.app, name="suite")
 
 
 def _show_version(wanted: bool) -> None:
@@ -89,6 +92,10 @@ def _settings(
     from ifambench.settings import option_defaults
 
     context.default_map = {name: option_defaults(Path(), name) for name in COMMANDS}
+    context.default_map["data"] = {
+        name: option_defaults(Path(), name) for name in data_app.COMMANDS
+    }
+    context.default_map["suite"] = {"init": option_defaults(Path(), "init")}
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from ifambench.cli import options
 from ifambench.cli.catalogues import EXPLAINERS, METRICS, MODELS
 from ifambench.cli.console import emit, note
 from ifambench.cli.options import Format
+from ifambench.cli.suite_list import suite_rows, suites_section
 from ifambench.errors import IfamBenchError
 from ifambench.models.sizes import SIZES
 from ifambench.registry import Entry
@@ -61,37 +62,12 @@ def _rows(kind: Kind, roots: tuple[Path, ...]) -> list[dict[str, Any]]:
     if kind is Kind.runs:
         return _runs(roots)
     found = {
-        Kind.suites: _suites,
+        Kind.suites: suite_rows,
         Kind.models: _models,
         Kind.explainers: _explainers,
         Kind.metrics: _metrics,
     }
     return found[kind]()
-
-
-def _suites() -> list[dict[str, Any]]:
-    from ifambench.data.folders import data_state
-    from ifambench.suites.catalog import load_suite, suite_names
-
-    rows: list[dict[str, Any]] = []
-    for name in suite_names():
-        try:
-            suite = load_suite(name).suite
-        except IfamBenchError as error:  # a broken suite must not hide the others
-            rows.append({"suite": name, "summary": f"cannot be read: {error.what}"})
-            continue
-        rows.append(
-            {
-                "suite": name,
-                "version": suite.version,
-                "kind": suite.kind,
-                "test images": suite.splits.get("test"),
-                "groups": len(suite.groups.names),
-                "data": data_state(suite)[0],
-                "summary": suite.summary,
-            }
-        )
-    return rows
 
 
 def _models() -> list[dict[str, Any]]:
@@ -172,6 +148,8 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _section(kind: Kind, rows: list[dict[str, Any]]) -> Section:
+    if kind is Kind.suites:
+        return suites_section(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     return Section(
         kind.value,
@@ -183,7 +161,7 @@ def _section(kind: Kind, rows: list[dict[str, Any]]) -> Section:
 
 def _column(name: str) -> Column:
     """No column is left out where the width does not suffice; the widest is wrapped."""
-    numeric = name in ("test images", "groups", "version", "worst group")
+    numeric = name in ("version", "worst group")
     return Column(name, "right" if numeric else "left", ALWAYS)
 
 

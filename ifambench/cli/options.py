@@ -63,6 +63,24 @@ SuiteArgument = Annotated[
         autocompletion=_suites,
     ),
 ]
+SuiteOrFileArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SUITE",
+        help="Name of a suite, or path of a suite.toml; or --suite-file.",
+        show_default=False,
+        autocompletion=_suites,
+    ),
+]
+SuiteFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Suite file to read, instead of SUITE.",
+        show_default=False,
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
 RunArgument = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A run folder, or a file in it.", show_default=False),
@@ -74,7 +92,8 @@ ModelOption = Annotated[
         "-m",
         metavar="MODEL",
         help="Name of a model; MODEL+METHOD trains it with another method, MODEL@KEY=VALUE,... "
-        "with other recipe fields. ckpt:PATH or hf-hub:OWNER/REPO: given weights.",
+        "with other recipe fields. Given weights: ckpt:PATH, hf-hub:OWNER/REPO, "
+        "timm:ARCHITECTURE.TAG.",
         show_default=False,
         autocompletion=_models,
         rich_help_panel=MODEL_PANEL,
@@ -266,6 +285,24 @@ FreshOption = Annotated[
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
+SkipBadImagesOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad-images",
+        help="Leave out images that cannot be read instead of stopping at the first; the run is "
+        "partial then (exit code 5) and not ranked.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+OfflineOption = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Download nothing: list all data and weights that are missing, and stop.",
+        envvar="IFAMBENCH_OFFLINE",
+        rich_help_panel=COMPUTE_PANEL,
+    ),
+]
 FormatOption = Annotated[
     Format,
     typer.Option(
@@ -302,3 +339,25 @@ StrictOption = Annotated[
     bool,
     typer.Option("--strict", help="A drop within the noise fails too.", rich_help_panel=GATE_PANEL),
 ]
+
+
+def chosen_suite(name: str | None, file: Path | None) -> str:
+    """The suite as `load_suite` takes it, from SUITE or --suite-file.
+
+    Raises:
+        UsageError: If neither is given, or both.
+    """
+    from ifambench.errors import UsageError
+
+    if (name is None) == (file is None):
+        raise UsageError(
+            "no suite is given" if name is None else "SUITE and --suite-file are both given",
+            next_step="ifambench list suites" if name is None else "give one of the two",
+        )
+    if file is None:
+        return str(name)
+    if file.suffix != ".toml":
+        raise UsageError(
+            f"{file} is not a suite file: its name does not end in .toml", where="--suite-file"
+        )
+    return str(file)

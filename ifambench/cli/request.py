@@ -58,10 +58,16 @@ class Training:
     size: str
     pretrained: Path | None
     data_dir: Path | None = None
+    skip_bad_images: bool = False
 
 
 def checked_request(
-    training: Training, explaining: Explaining, compute: Compute, output: Path, fresh: bool
+    training: Training,
+    explaining: Explaining,
+    compute: Compute,
+    output: Path,
+    fresh: bool,
+    offline: bool = False,
 ) -> RunRequest:
     """The request for the pipeline.
 
@@ -70,7 +76,7 @@ def checked_request(
         EnvironmentProblem: If nothing can be written to the output folder, or if files of the
             suite are missing.
     """
-    check_training(training)
+    check_training(training, offline)
     for name in explaining.explainers:
         EXPLAINERS.entry(name)
     check_device(compute.device)
@@ -82,21 +88,24 @@ def checked_request(
     )
 
 
-def check_training(training: Training) -> None:
-    """Raise a UsageError unless suite, protocol, size, model and method exist.
+def check_training(training: Training, offline: bool = False) -> None:
+    """Raise a UsageError unless suite, protocol, size, model and method exist and fit.
 
     Raises:
-        EnvironmentProblem: If files of the suite are missing.
+        EnvironmentProblem: If files of the suite are missing; offline, listing weights too.
     """
+    from ifambench.cli.offline import check_offline
     from ifambench.data.load import check_files, split_sizes
-    from ifambench.models.catalog import choose_model
+    from ifambench.models.catalog import check_trainable, choose_model
     from ifambench.suites.catalog import load_suite, protocol_of
 
     suite = load_suite(training.suite).suite
     protocol_of(suite, training.protocol)
     split_sizes(suite, training.size)
-    choose_model(training.model)
+    check_trainable(choose_model(training.model), suite)
     _check_backbone(training.pretrained)
+    if offline:
+        check_offline(training)
     check_files(suite, training.data_dir)
 
 

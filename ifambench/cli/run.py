@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    suite: options.SuiteArgument,
     model: options.ModelOption,
+    suite: options.SuiteOrFileArgument = None,
+    suite_file: options.SuiteFileOption = None,
     protocol: options.ProtocolOption = None,
     seed: options.SeedOption = 0,
     size: options.SizeOption = "default",
@@ -43,20 +44,23 @@ def command(
     mask_samples: options.MaskSamplesOption = 0,
     output: options.OutputOption = Path("runs"),
     fresh: options.FreshOption = False,
+    skip_bad_images: options.SkipBadImagesOption = False,
+    offline: options.OfflineOption = False,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Train a model if needed, then measure it on a suite and write a run folder.
 
     The same command again resumes an unfinished run and reuses a finished one.
     """
-    started = time.monotonic()
+    started, named = time.monotonic(), options.chosen_suite(suite, suite_file)
     with stoppable():  # from here on: importing torch takes seconds too
         request = checked_request(
-            Training(suite, model, protocol, seed, size, pretrained, data_dir),
+            Training(named, model, protocol, seed, size, pretrained, data_dir, skip_bad_images),
             Explaining(tuple(explainer or ()), images, steps, _parts(remove_parts), mask_samples),
             Compute(device, threads, batch_size, devices, num_nodes, precision),
             output,
             fresh,
+            offline,
         )
         from ifambench import pipeline
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,26 +12,30 @@ import typer
 
 from ifambench.cli import options
 from ifambench.cli.catalogues import EXPLAINERS, METRICS, MODELS
-from ifambench.cli.console import emit, say
+from ifambench.cli.console import emit, note, say
 from ifambench.cli.options import Format
-from ifambench.errors import UsageError, unknown_name
+from ifambench.errors import EnvironmentProblem, UsageError, unknown_name
 
 if TYPE_CHECKING:
+    from ifambench.data.manifest import SuiteData
+    from ifambench.progress import Progress
     from ifambench.suites.catalog import SuiteFile
+    from ifambench.suites.spec import Suite
 
 RUN_SCHEMA = "run-schema"
 
 
 def command(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="NAME",
             help="A suite, model, explainer or metric, a run folder, or run-schema "
             "(the JSON Schema of run.json).",
             show_default=False,
         ),
-    ],
+    ] = None,
+    suite_file: options.SuiteFileOption = None,
     images: Annotated[
         int | None,
         typer.Option(
@@ -48,6 +53,7 @@ def command(
     format: options.FormatOption = Format.table,
 ) -> None:
     """Show what is known of a name."""
+    name = options.chosen_suite(name, suite_file)
     suite = _suite(name)
     if images is not None or out is not None:
         _draw(suite, name, images or 4, out, data_dir)
@@ -156,13 +162,30 @@ def _draw(
         )
     from ifambench.cli.console import stderr
     from ifambench.cli.progress_view import shown_progress
-    from ifambench.data.load import load_data
     from ifambench.records.files import write_bytes_atomic
     from ifambench.reports.contact_sheet import contact_sheet, sheet_rows
 
     split = suite.suite.protocol[suite.suite.default_protocol].eval_split
     with shown_progress(stderr()) as progress:
-        data = load_data(suite.suite, splits=[split], progress=progress, data_dir=data_dir)
+        data = _pictured(suite.suite, split, data_dir, progress)
+        sheet = contact_sheet(sheet_rows(data, split, images))
     path = out or Path(f"{suite.suite.id}.png")
-    write_bytes_atomic(path, contact_sheet(sheet_rows(data, split, images)))
+    write_bytes_atomic(path, sheet)
     say(str(path))
+
+
+def _pictured(suite: Suite, split: str, data_dir: Path | None, progress: Progress) -> SuiteData:
+    """The images that are at hand; variants that cannot be made are left out and named."""
+    from ifambench.data.load import AVAILABLE, DEFAULT_SIZE, load_data
+
+    size = DEFAULT_SIZE if suite.source is None else AVAILABLE
+    load = partial(load_data, suite, size, [split], progress, None, data_dir)
+    variants = suite.variants_in(split)
+    try:
+        return load(variants)
+    except EnvironmentProblem as error:
+        if len(variants) == 1:
+            raise
+        data = load()
+        note(f"warning: without variants: {error.what}")
+        return data

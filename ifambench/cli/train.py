@@ -14,8 +14,9 @@ from ifambench.cli.request import Compute, Explaining, Training, checked_request
 
 
 def command(
-    suite: options.SuiteArgument,
     model: options.ModelOption,
+    suite: options.SuiteOrFileArgument = None,
+    suite_file: options.SuiteFileOption = None,
     protocol: options.ProtocolOption = None,
     seed: options.SeedOption = 0,
     size: options.SizeOption = "default",
@@ -28,15 +29,17 @@ def command(
     precision: options.PrecisionOption = None,
     output: options.OutputOption = Path("runs"),
     fresh: options.FreshOption = False,
+    skip_bad_images: options.SkipBadImagesOption = False,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Train a model and stop before it is measured; `run` goes on from there.
 
     Prints the path of the weights.
     """
+    named = options.chosen_suite(suite, suite_file)
     with stoppable():  # from here on: importing torch takes seconds too
         request = checked_request(
-            Training(suite, model, protocol, seed, size, pretrained, data_dir),
+            Training(named, model, protocol, seed, size, pretrained, data_dir, skip_bad_images),
             Explaining(),
             Compute(device, threads, devices=devices, num_nodes=num_nodes, precision=precision),
             output,

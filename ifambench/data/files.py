@@ -20,9 +20,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ifambench.data.images import View, explained_failures, read_image, read_mask
+from ifambench.data.hdf5 import hdf5_image, is_hdf5
+from ifambench.data.images import View, explained_failures, read_image, viewed
+from ifambench.data.masks import RLE, mask_size, read_mask
 from ifambench.errors import EnvironmentProblem
 from ifambench.progress import Progress
+from ifambench.suites.source import Hdf5, Source
 
 CACHE_BYTES = 2 * 2**30
 """Decoded images that are kept in memory; further ones are decoded again every time."""
@@ -72,21 +75,23 @@ class FilePixels:
     Args:
         root: Folder that the paths are relative to.
         view: Size, crop and interpolation.
-        mask_threshold: Brighter pixels of a mask belong to the object.
+        source: How masks are read; not needed for images alone.
         cache_bytes: How much is kept in memory.
+        cache: A cache that others use too, instead of an own one.
     """
 
     def __init__(
         self,
         root: Path,
         view: View,
-        mask_threshold: int = 127,
+        source: Source | None = None,
         cache_bytes: int = CACHE_BYTES,
+        cache: ByteCache | None = None,
     ) -> None:
         self.root = root
         self.view = view
-        self._mask_threshold = mask_threshold
-        self._cache = ByteCache(cache_bytes)
+        self.source = source
+        self.cache = ByteCache(cache_bytes) if cache is None else cache
 
     def images(self, rows: pd.DataFrame) -> NDArray[np.uint8]:
         """The images of the manifest rows, (N, size, size, 3) RGB.
@@ -95,7 +100,7 @@ class FilePixels:
             EnvironmentProblem: Naming the first file that cannot be read.
         """
         empty = np.empty((0, self.view.image_size, self.view.image_size, 3), np.uint8)
-        return self._read(rows["path"], "image", partial(read_image, view=self.view), empty)
+        return self._read(rows["path"], "image", self._image, empty)
 
     def masks(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         """The true foreground masks of the manifest rows, (N, size, size).
@@ -112,23 +117,32 @@ class FilePixels:
                 next_step="add the masks that the suite file names (ifambench show SUITE)",
             )
         empty = np.empty((0, self.view.image_size, self.view.image_size), np.bool_)
-        read = partial(read_mask, view=self.view, threshold=self._mask_threshold)
-        return self._read(rows["mask"], "mask", read, empty)
+        return self._read(rows["mask"], "mask", self._mask, empty)
+
+    def _image(self, entry: str) -> NDArray[np.uint8]:
+        if is_hdf5(entry):
+            return viewed(hdf5_image(self.root, entry, _image_key(self.source)), self.view)
+        return read_image(self.root / entry, self.view)
+
+    def _mask(self, entry: str) -> NDArray[np.bool_]:
+        if self.source is None:
+            raise TypeError("masks cannot be read without the source that describes them")
+        return read_mask(self.root, entry, self.view, self.source)
 
     def _read(
         self,
         names: Iterable[str],
         kind: str,
-        read: Callable[[Path], NDArray[Any]],
+        read: Callable[[str], NDArray[Any]],
         empty: NDArray[Any],
     ) -> NDArray[Any]:
         wanted = list(names)
-        kept = {name: self._cache.get((kind, name)) for name in wanted}
+        kept = {name: self.cache.get((self.root, self.view, kind, name)) for name in wanted}
         found = {name: array for name, array in kept.items() if array is not None}
         missing = [name for name in kept if name not in found]
-        decoded = in_threads(lambda name: read(self.root / name), missing)
+        decoded = in_threads(read, missing)
         for name, array in zip(missing, decoded, strict=True):
-            self._cache.put((kind, name), array)
+            self.cache.put((self.root, self.view, kind, name), array)
             found[name] = array
         return np.stack([found[name] for name in wanted]) if wanted else empty
 
@@ -147,41 +161,54 @@ def in_threads(work: Callable[[_Item], _Result], items: list[_Item]) -> Iterator
 def rows_fingerprint(rows: pd.DataFrame) -> str:
     """sha256 of ids, file names, labels, groups and attributes, in the order of the rows."""
     columns = ["id", "path", "y", "group", *(name for name in rows if name.startswith("a_"))]
-    return hashlib.sha256(_text(rows[columns])).hexdigest()
+    return hashlib.sha256(rows_text(rows[columns])).hexdigest()
 
 
-def content_digests(folder: Path, rows: pd.DataFrame, progress: Progress) -> str:
+def content_digests(
+    folder: Path, rows: pd.DataFrame, progress: Progress, source: Source | None = None
+) -> str:
     """sha256 of the manifest rows and of the bytes of their images and masks.
 
     Args:
         folder: What the paths of the rows are relative to.
         rows: Manifest rows of one split.
         progress: Told about each image.
+        source: Says what the masks are; not needed for rows without masks.
 
     Raises:
         EnvironmentProblem: If a file is missing or no image, or a mask has another size than its
             image; names the file.
     """
-    found = hashlib.sha256(_text(rows))
+    found = hashlib.sha256(rows_text(rows))
     pairs = list(zip(rows["path"], rows["mask"], strict=True))
-    for digests in in_threads(partial(_examined, folder), pairs):
+    for digests in in_threads(partial(_examined, folder, source), pairs):
         found.update(digests)
         progress.advance()
     return found.hexdigest()
 
 
-def _text(rows: pd.DataFrame) -> bytes:
+def rows_text(rows: pd.DataFrame) -> bytes:
+    """Manifest rows as CSV."""
     text: str = rows.to_csv(index=False, lineterminator="\n")
     return text.encode()
 
 
-def _examined(folder: Path, names: tuple[str, str]) -> bytes:
+def file_digest(path: Path) -> bytes:
+    """sha256 of an image file.
+
+    Raises:
+        EnvironmentProblem: If it is missing or no image.
+    """
+    return _file(path)[0]
+
+
+def _examined(folder: Path, source: Source | None, names: tuple[str, str]) -> bytes:
     """Digests of an image and its mask, which must have the same size."""
     image, mask = names
-    digest, size = _file(folder / image)
+    digest, size = _of_image(folder, image, source)
     if not mask:
         return digest
-    mask_digest, mask_size = _file(folder / mask)
+    mask_digest, mask_size = _of_mask(folder, mask, source)
     if mask_size != size:
         raise EnvironmentProblem(
             f"the mask has {mask_size[0]} x {mask_size[1]} pixels, "
@@ -192,7 +219,33 @@ def _examined(folder: Path, names: tuple[str, str]) -> bytes:
     return digest + mask_digest
 
 
-def _file(path: Path) -> tuple[bytes, tuple[int, int]]:
+_Examined = tuple[bytes, tuple[int, int]]
+
+
+def _of_image(folder: Path, entry: str, source: Source | None) -> _Examined:
+    if not is_hdf5(entry):
+        return _file(folder / entry)
+    image = hdf5_image(folder, entry, _image_key(source))
+    return hashlib.sha256(image.tobytes()).digest(), image.size
+
+
+def _of_mask(folder: Path, entry: str, source: Source | None) -> _Examined:
+    """Run lengths are part of the row and need no digest of their own."""
+    if source is None:
+        raise TypeError("masks cannot be examined without the source that describes them")
+    if entry.startswith(RLE):
+        return b"", mask_size(folder, entry, source)
+    if source.mask_format != "npy":
+        return _file(folder / entry)
+    size = mask_size(folder, entry, source)
+    return hashlib.sha256((folder / entry).read_bytes()).digest(), size
+
+
+def _image_key(source: Source | None) -> str:
+    return source.image_key if isinstance(source, Hdf5) else "images"
+
+
+def _file(path: Path) -> _Examined:
     """sha256 of a file, and width and height of the image in it as it is shown."""
     from PIL import Image
 

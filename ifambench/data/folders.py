@@ -47,11 +47,11 @@ def find_data_folder(suite: Suite, data_dir: Path | None = None) -> Path:
     if found is not None:
         return found
     halves = [place for place in places[: len(source.folders)] if place.is_dir()]
-    half = f"; {halves[0]} is there, but has no {source.metadata}" if halves else ""
+    half = f"; {halves[0]} is there, but has no {source.marker}" if halves else ""
     raise EnvironmentProblem(
         f"the images of {suite.id} are not on this machine{half}",
-        where="looked for " + ", ".join(str(place / source.metadata) for place in places),
-        next_step=_how_to_get(source),
+        where="looked for " + ", ".join(str(place / source.marker) for place in places),
+        next_step=_how_to_get(suite, source),
     )
 
 
@@ -76,13 +76,14 @@ def has_masks(suite: Suite, folder: Path | None = None) -> bool:
 
 
 def mask_folder(source: Source, folder: Path) -> str | None:
-    """The folder of the masks within the suite's folder, or None when there are none.
+    """Where the masks lie within the suite's folder, or None when there are none.
 
     Masks that belong to the data are never None, so that missing ones are found.
     """
-    if source.masks_optional and not (folder / str(source.masks)).is_dir():
+    root = source.mask_root
+    if root is None or (source.masks_optional and not (folder / root).exists()):
         return None
-    return source.masks
+    return root
 
 
 def _places(source: Source, data_dir: Path | None) -> list[Path]:
@@ -91,7 +92,7 @@ def _places(source: Source, data_dir: Path | None) -> list[Path]:
 
 
 def _first(source: Source, places: list[Path]) -> Path | None:
-    return next((place for place in places if (place / source.metadata).is_file()), None)
+    return next((place for place in places if (place / source.marker).exists()), None)
 
 
 def _source(suite: Suite) -> Source:
@@ -100,6 +101,8 @@ def _source(suite: Suite) -> Source:
     return suite.source
 
 
-def _how_to_get(source: Source) -> str:
+def _how_to_get(suite: Suite, source: Source) -> str:
     get = source.how_to_get or (f"see {source.homepage}" if source.homepage else "get the data")
+    if any(item.kind != "manual" for item in suite.download):
+        get = f"ifambench data fetch {suite.id}; or {get}"
     return f"{get}; then pass --data-dir DIR or set {VARIABLE}, DIR holding {source.folders[0]}/"

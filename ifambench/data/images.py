@@ -17,23 +17,27 @@ if TYPE_CHECKING:
     from PIL.Image import Image, Resampling
 
 Interpolation = Literal["bilinear", "bicubic"]
+CropMode = Literal["center", "squash"]
 
 
 @dataclass(frozen=True)
 class View:
     """How an image file is brought to the model's size.
 
-    The shorter side is resized to `image_size / crop_pct` (antialiased), the centre is cropped.
+    The shorter side is resized to `image_size / crop_pct` (antialiased), the centre is cropped:
+    timm's evaluation transform, to the pixel, but that the EXIF orientation is applied.
 
     Attributes:
         image_size: Height and width of the result in pixels.
         crop_pct: Share of the resized shorter side that the crop keeps, in (0, 1].
         interpolation: Of the resize; masks take the nearest pixel.
+        crop_mode: `center`, or `squash`: both sides are resized, the aspect ratio is not kept.
     """
 
     image_size: int
     crop_pct: float = 1.0
     interpolation: Interpolation = "bilinear"
+    crop_mode: CropMode = "center"
 
 
 def read_image(path: Path, view: View) -> NDArray[np.uint8]:
@@ -47,12 +51,15 @@ def read_image(path: Path, view: View) -> NDArray[np.uint8]:
     Raises:
         EnvironmentProblem: If the file is missing or no whole image; names the path.
     """
+    with _opened(path) as image:
+        return viewed(image if image.mode == "RGB" else image.convert("RGB"), view)
+
+
+def viewed(image: Image, view: View) -> NDArray[np.uint8]:
+    """An upright RGB image, not yet resized, as the model sees it, (size, size, 3) uint8."""
     from PIL import Image
 
-    method = Image.Resampling[view.interpolation.upper()]
-    with _opened(path) as image:
-        upright = image if image.mode == "RGB" else image.convert("RGB")
-        return np.asarray(_fitted(upright, view, method))
+    return np.asarray(to_view(image, view, Image.Resampling[view.interpolation.upper()]))
 
 
 def read_mask(path: Path, view: View, threshold: int = 127) -> NDArray[np.bool_]:
@@ -69,7 +76,7 @@ def read_mask(path: Path, view: View, threshold: int = 127) -> NDArray[np.bool_]
     from PIL import Image
 
     with _opened(path) as image:
-        fitted = _fitted(image.convert("L"), view, Image.Resampling.NEAREST)
+        fitted = to_view(image.convert("L"), view, Image.Resampling.NEAREST)
         return np.asarray(np.asarray(fitted) > threshold)
 
 
@@ -111,11 +118,18 @@ def _eight_bits(image: Image) -> Image:
     return image
 
 
-def _fitted(image: Image, view: View, method: Resampling) -> Image:
-    """Resize and crop, with the roundings of torchvision's `Resize` and `CenterCrop`."""
+def to_view(image: Image, view: View, method: Resampling) -> Image:
+    """Resize and crop, with the roundings of timm and of torchvision's `Resize`, `CenterCrop`.
+
+    Args:
+        image: Upright.
+        view: Size and crop.
+        method: Interpolation of the resize.
+    """
     size, shorter = view.image_size, min(image.size)
-    resized = round(size / view.crop_pct)
-    width, height = (int(resized * side / shorter) for side in image.size)
+    resized = int(size / view.crop_pct)
+    sides = (shorter, shorter) if view.crop_mode == "squash" else image.size
+    width, height = (int(resized * side / shorter) for side in sides)
     if (width, height) != image.size:
         image = image.resize((width, height), method)
     left, top = round((width - size) / 2), round((height - size) / 2)

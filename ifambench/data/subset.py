@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -13,7 +13,9 @@ _SPLITS = ("train", "val", "test")
 
 
 def draw_subset(
-    rows: pd.DataFrame, counts: Mapping[str, int], groups: Sequence[str]
+    rows: pd.DataFrame,
+    counts: Mapping[str, int],
+    groups_in: Callable[[str], Sequence[str]],
 ) -> pd.DataFrame:
     """Some images of each split, its groups in proportion.
 
@@ -23,7 +25,7 @@ def draw_subset(
     Args:
         rows: Manifest rows in their fixed order.
         counts: Images per split.
-        groups: All groups; each must have an image in each split.
+        groups_in: Split -> its groups; each must have an image in it.
 
     Returns:
         The chosen rows in the order of `rows`, index reset.
@@ -33,6 +35,7 @@ def draw_subset(
         part = rows[rows["split"] == split]
         order = Draws(_SEED, _SPLITS.index(split)).permutation(len(part))
         shuffled = part.iloc[order]
+        groups = groups_in(split)
         sizes = [int((part["group"] == group).sum()) for group in groups]
         for group, share in zip(groups, apportion(sizes, n), strict=True):
             chosen += shuffled.index[shuffled["group"] == group][:share].tolist()

@@ -6,6 +6,10 @@ https://arxiv.org/abs/2006.09994; others report it with the opposite sign.) A ga
 that cancel, so the flip rates are given too: under the name of a swapped variant against the
 original images, and as `mixed_same->mixed_rand` between the two.
 
+`bg_flip_rate` and `bg_flip_back_rate` are the two cells whose difference the gap is: foregrounds
+that are right on mixed_same and wrong on mixed_rand, and the reverse. Where the two variants have
+no image in common, the gap is that of two independent samples and has no flips.
+
 The gap always has a row, with a reason when a variant is missing, because gates and rankings ask
 for it by name. The other metrics have rows for the variants that are there.
 """
@@ -17,8 +21,7 @@ from typing import Any
 import pandas as pd
 
 from ifambench.metrics.base import MetricRow, ScoreContext, Tables
-from ifambench.metrics.rows import make_row, rate_row, select_images
-from ifambench.metrics.uncertainty import bonett_price
+from ifambench.metrics.rows import difference_row, make_row, rate_row, select_images
 
 METRICS: dict[str, dict[str, Any]] = {
     "variant_accuracy": {
@@ -32,6 +35,20 @@ METRICS: dict[str, dict[str, Any]] = {
         "build": "background_rows",
         "summary": "Accuracy on mixed_same minus accuracy on mixed_rand, on the same foregrounds",
         "higher_is_better": False,
+        "unit": "fraction",
+        "version": 1,
+    },
+    "bg_flip_rate": {
+        "build": "background_rows",
+        "summary": "Share of foregrounds that are right on mixed_same and wrong on mixed_rand",
+        "higher_is_better": False,
+        "unit": "fraction",
+        "version": 1,
+    },
+    "bg_flip_back_rate": {
+        "build": "background_rows",
+        "summary": "Share of foregrounds that are wrong on mixed_same and right on mixed_rand",
+        "higher_is_better": None,
         "unit": "fraction",
         "version": 1,
     },
@@ -59,7 +76,7 @@ def background_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:
     variants = present_variants(tables.predictions, context)
     images = {name: select_images(tables.predictions, context, name) for name in variants}
     rows = [row for name, part in images.items() for row in _accuracy_rows(part, name, context)]
-    rows.append(_gap_row(images))
+    rows += _gap_rows(images)
     if "original" in images:
         for name in variants:
             if name.startswith("mixed_"):
@@ -86,29 +103,28 @@ def pair_variants(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 def _accuracy_rows(part: pd.DataFrame, variant: str, context: ScoreContext) -> list[MetricRow]:
     rows = []
-    for group in ("all", *context.groups):
+    for group in context.scopes:
         right = part["correct"] if group == "all" else part.loc[part["group"] == group, "correct"]
         fields = {"variant": variant, "group": group}
         rows.append(rate_row(METRICS, "variant_accuracy", int(right.sum()), len(right), **fields))
     return rows
 
 
-def _gap_row(images: dict[str, pd.DataFrame]) -> MetricRow:
+def _gap_rows(images: dict[str, pd.DataFrame]) -> list[MetricRow]:
     variant = f"{SAME}-{RAND}"
     missing = [name for name in (SAME, RAND) if name not in images]
     if missing:
         reason = f"variants not evaluated: {', '.join(missing)}"
-        return make_row(METRICS, "bg_gap", None, 0, variant=variant, reason=reason)
+        return [make_row(METRICS, "bg_gap", None, 0, variant=variant, reason=reason)]
+    gap = difference_row(METRICS, "bg_gap", images[SAME], images[RAND], variant=variant)
     pairs = pair_variants(images[SAME], images[RAND])
     if pairs.empty:
-        reason = "no image is in both variants"
-        return make_row(METRICS, "bg_gap", None, 0, variant=variant, reason=reason)
-    only_same = int((pairs["correct_before"] & ~pairs["correct_after"]).sum())
-    only_rand = int((pairs["correct_after"] & ~pairs["correct_before"]).sum())
-    value = (only_same - only_rand) / len(pairs)
-    low, high = bonett_price(only_rand, only_same, len(pairs))
-    limits = {"ci_low": low, "ci_high": high, "ci_method": "bonett_price"}
-    return make_row(METRICS, "bg_gap", value, len(pairs), variant=variant, **limits)
+        return [gap]
+    lost = int((pairs["correct_before"] & ~pairs["correct_after"]).sum())
+    won = int((pairs["correct_after"] & ~pairs["correct_before"]).sum())
+    cells = {"bg_flip_rate": lost, "bg_flip_back_rate": won}
+    flips = [rate_row(METRICS, name, k, len(pairs), variant=variant) for name, k in cells.items()]
+    return [gap, *flips]
 
 
 def _flip_rows(before: pd.DataFrame, after: pd.DataFrame, variant: str) -> list[MetricRow]:

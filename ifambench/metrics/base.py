@@ -7,10 +7,12 @@ with a `reason`, never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class MetricRow:
         ci_high: Upper end of the 95 % interval, or None.
         ci_method: How the interval was made: `wilson`, `mover_wilson`, `bootstrap_2000`, ...
         n: Number of images the value rests on.
-        group: Group name, `all`, or for a minimum the name of the group that attains it.
+        group: Group name, `all`, or for a minimum the name of the group or class that attains it.
         variant: Image variant, for instance `original` or `mixed_rand`.
         explainer: Explainer name, or None for metrics of predictions.
         unit: `fraction`, `probability`, `patches`, ...
@@ -48,11 +50,13 @@ class MetricRow:
     reason: str | None = None
 
 
-COLUMNS = tuple(field.name for field in fields(MetricRow))
+COLUMNS = tuple(item.name for item in fields(MetricRow))
 
 
 def to_frame(rows: Iterable[MetricRow]) -> pd.DataFrame:
     """The rows as a DataFrame with the columns of `MetricRow`, in their order."""
+    import pandas as pd  # suite files are checked without it
+
     return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
 
 
@@ -61,11 +65,16 @@ class ScoreContext:
     """What a metric must know beside the tables: the suite's declarations and the statistics.
 
     Attributes:
-        groups: Declared group names in suite order. Worst-group accuracy is over all of them.
+        groups: Names of the groups that the evaluated split must hold, in suite order. Worst-group
+            accuracy is over all of them.
         train_shares: Share of each group in the training split, for `adjusted_accuracy`;
             None when the suite has no training split.
         minority: Groups in which the spurious attribute contradicts its majority label.
         split: The evaluated split.
+        labels: Class names in the order of their indices; empty when they have none.
+        attributes: The values of each attribute, in suite order.
+        metrics: Metrics that the protocol asks for, with their parameters.
+        pair_by: What the background of a swap variant was chosen by, where it is not the class.
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
     """
@@ -74,8 +83,21 @@ class ScoreContext:
     train_shares: tuple[float, ...] | None = None
     minority: tuple[str, ...] = ()
     split: str = "test"
+    labels: tuple[str, ...] = ()
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pair_by: Mapping[str, str] = field(default_factory=dict)
     resamples: int = 2000
     seed: int = 0
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """`all` and then each group; a suite without groups has the one group `all`."""
+        return tuple(dict.fromkeys(("all", *self.groups)))
+
+    def class_name(self, y: int) -> str:
+        """The name of a class, or `class <y>` where the suite gives none."""
+        return self.labels[y] if 0 <= y < len(self.labels) else f"class {y}"
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,15 @@
 
 Worst-group accuracy is the minimum over *all* declared groups. Its interval is the Wilson interval
 of the group that is worst in the data; a near tie is named in `reason`, because the observed
-minimum is then biased low.
+minimum is then biased low. With a single group there is nothing to be worst or to weight, so only
+`accuracy` has a row.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +25,11 @@ import pandas as pd
 
 from ifambench.errors import EnvironmentProblem
 from ifambench.metrics.base import MetricRow, ScoreContext, Tables
-from ifambench.metrics.rows import make_row, rate_row, select_images
+from ifambench.metrics.rows import Declared, make_row, rate_row, select_images
 from ifambench.metrics.uncertainty import mover_weighted_sum, near_ties
+
+_NAMED_TIES = 5
+"""Near ties that a remark names one by one."""
 
 METRICS: dict[str, dict[str, Any]] = {
     "group_accuracy": {
@@ -77,15 +84,18 @@ def group_accuracy_rows(tables: Tables, context: ScoreContext) -> list[MetricRow
             where=f"predictions, split {context.split}",
             next_step="evaluate the whole split; worst-group accuracy is over all declared groups",
         )
+    mean = rate_row(METRICS, "accuracy", sum(right), sum(ns))
+    if len(ns) == 1:
+        return [mean]
     rows = [
         rate_row(METRICS, "group_accuracy", c, n, group=name)
         for name, c, n in zip(context.groups, right, ns, strict=True)
     ]
-    rows.append(_worst_row(right, ns, context.groups))
-    rows.append(rate_row(METRICS, "accuracy", sum(right), sum(ns)))
+    rows.append(worst_row(METRICS, "worst_group_accuracy", right, ns, context.groups))
+    rows.append(mean)
     rows.append(_adjusted_row(right, ns, context))
     equal = [1 / len(ns)] * len(ns)
-    rows.append(_weighted_row("group_mean_accuracy", equal, right, ns))
+    rows.append(weighted_row(METRICS, "group_mean_accuracy", equal, right, ns))
     return rows
 
 
@@ -96,32 +106,43 @@ def group_counts(images: pd.DataFrame, groups: tuple[str, ...]) -> tuple[list[in
     return counts["sum"].tolist(), counts["count"].tolist()
 
 
-def _worst_row(right: list[int], ns: list[int], groups: tuple[str, ...]) -> MetricRow:
-    worst = int(np.argmin(np.array(right) / np.array(ns)))  # the first one of a tie
-    near = [groups[index] for index in near_ties(right, ns)]
-    reason = f"near_tie: {', '.join(near)}" if near else None
-    return rate_row(
-        METRICS,
-        "worst_group_accuracy",
-        right[worst],
-        ns[worst],
-        group=groups[worst],
-        reason=reason,
-    )
+def worst_row(
+    declared: Declared, metric: str, right: list[int], ns: list[int], names: Sequence[str]
+) -> MetricRow:
+    """A row for the smallest of several rates, with the name of the first one that attains it."""
+    worst = int(np.argmin(np.array(right) / np.array(ns)))
+    reason = _tie_reason([names[index] for index in near_ties(right, ns)])
+    return rate_row(declared, metric, right[worst], ns[worst], group=names[worst], reason=reason)
+
+
+def _tie_reason(near: list[str]) -> str | None:
+    if not near:
+        return None
+    more = f" and {len(near) - _NAMED_TIES} more" if len(near) > _NAMED_TIES else ""
+    return f"near_tie: {', '.join(near[:_NAMED_TIES])}{more}"
 
 
 def _adjusted_row(right: list[int], ns: list[int], context: ScoreContext) -> MetricRow:
     if context.train_shares is None:
         reason = "the suite has no training split, so there are no training shares"
-        return make_row(METRICS, "adjusted_accuracy", None, sum(ns), reason=reason)
+        return make_row(METRICS, "adjusted_accuracy", None, 0, reason=reason)
     total = sum(context.train_shares)
+    if total == 0:
+        reason = "none of the evaluated groups is in training"
+        return make_row(METRICS, "adjusted_accuracy", None, 0, reason=reason)
     weights = [share / total for share in context.train_shares]
-    return _weighted_row("adjusted_accuracy", weights, right, ns)
+    row = weighted_row(METRICS, "adjusted_accuracy", weights, right, ns)
+    if math.isclose(total, 1, abs_tol=1e-6):
+        return row
+    part = f"the evaluated groups hold {total:.1%} of the training images"
+    return replace(row, reason=f"{part}; the weights are their shares of these")
 
 
-def _weighted_row(metric: str, weights: list[float], right: list[int], ns: list[int]) -> MetricRow:
+def weighted_row(
+    declared: Declared, metric: str, weights: list[float], right: list[int], ns: list[int]
+) -> MetricRow:
+    """A row for a weighted sum of independent rates, with its MOVER interval."""
     low, high = mover_weighted_sum(weights, right, ns)
     value = sum(w * c / n for w, c, n in zip(weights, right, ns, strict=True))
-    return make_row(
-        METRICS, metric, value, sum(ns), ci_low=low, ci_high=high, ci_method="mover_wilson"
-    )
+    limits = {"ci_low": low, "ci_high": high, "ci_method": "mover_wilson"}
+    return make_row(declared, metric, value, sum(ns), **limits)

@@ -6,8 +6,9 @@ Both runs judged the same images; pairing removes the difficulty of the images f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,10 +104,10 @@ def pair_images(
     )
 
 
-def cell_counts(pairs: pd.DataFrame, groups: tuple[str, ...]) -> NDArray[np.int64]:
-    """(groups, 4) images: both right, only a, only b, neither."""
+def cell_counts(pairs: pd.DataFrame, groups: Iterable[Any], by: str = "group") -> NDArray[np.int64]:
+    """(groups, 4) images: both right, only a, only b, neither; the groups are values of `by`."""
     cell = 3 - 2 * pairs["correct_a"].astype(int) - pairs["correct_b"].astype(int)
-    table = pd.crosstab(pairs["group"], cell)
+    table = pd.crosstab(pairs[by], cell)
     full = table.reindex(index=list(groups), columns=range(4), fill_value=0)
     return np.asarray(full.to_numpy(), dtype=np.int64)
 
@@ -114,22 +115,25 @@ def cell_counts(pairs: pd.DataFrame, groups: tuple[str, ...]) -> NDArray[np.int6
 def accuracy_rows(counts: NDArray[np.int64], context: ScoreContext) -> list[PairedRow]:
     """Group accuracies, then worst group, then the three averages, from the 2x2 tables.
 
-    Without an image in some group the worst group and the weighted averages are undefined.
+    Without an image in some group the worst group and the weighted averages are undefined. With a
+    single group there is only the accuracy.
     """
+    if len(context.groups) == 1:
+        return [average_row("accuracy", counts, np.ones(1), context)]
     rows = [_group_row(cells, name) for cells, name in zip(counts, context.groups, strict=True)]
     ns = counts.sum(axis=1)
     if not (ns > 0).all():
         names = ("worst_group_accuracy", "accuracy", "adjusted_accuracy", "group_mean_accuracy")
-        return rows + [_undefined(name, int(ns.sum())) for name in names]
+        return rows + [undefined(name, int(ns.sum())) for name in names]
     equal = np.full(len(ns), 1 / len(ns))
-    rows.append(_worst_row(counts, context))
-    rows.append(_average_row("accuracy", counts, ns / ns.sum(), context))
-    if context.train_shares is None:
-        rows.append(_undefined("adjusted_accuracy", int(ns.sum())))
+    rows.append(worst_row("worst_group_accuracy", counts, context.groups, context))
+    rows.append(average_row("accuracy", counts, ns / ns.sum(), context))
+    shares = np.array(context.train_shares or [0.0])
+    if shares.sum() == 0:
+        rows.append(undefined("adjusted_accuracy", int(ns.sum())))
     else:
-        shares = np.array(context.train_shares)
-        rows.append(_average_row("adjusted_accuracy", counts, shares / shares.sum(), context))
-    return [*rows, _average_row("group_mean_accuracy", counts, equal, context)]
+        rows.append(average_row("adjusted_accuracy", counts, shares / shares.sum(), context))
+    return [*rows, average_row("group_mean_accuracy", counts, equal, context)]
 
 
 def group_rates(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -149,7 +153,7 @@ def gap_row(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> PairedRo
     ]
     pairs = sides[0].merge(sides[1], on=["id", "group"], suffixes=("_a", "_b")).sort_values("id")
     if pairs.empty:
-        return _undefined("bg_gap", 0)
+        return undefined("bg_gap", 0)
     gap_a, gap_b = (
         pairs[f"correct_before_{side}"].astype(int) - pairs[f"correct_after_{side}"].astype(int)
         for side in ("a", "b")
@@ -159,7 +163,7 @@ def gap_row(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> PairedRo
     weights = counts.sum(axis=1) / len(pairs)
     found = bootstrap_paired_rates(counts, outcomes, weights, context.resamples, context.seed)
     means = (float(gap_a.mean()), float(gap_b.mean()))
-    return _row("bg_gap", means, len(pairs), found, f"bootstrap_{context.resamples}")
+    return paired_row("bg_gap", means, len(pairs), found, f"bootstrap_{context.resamples}")
 
 
 def explainer_rows(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> list[PairedRow]:
@@ -187,41 +191,45 @@ def _explainer_rows(
         found = bootstrap_mean(sides[1] - sides[0], known["group"], context.resamples, context.seed)
         means = (float(sides[0].mean()), float(sides[1].mean()))
         method = f"bootstrap_{context.resamples}"
-        yield _row(metric, means, len(known), found, method, explainer=explainer)
+        yield paired_row(metric, means, len(known), found, method, explainer=explainer)
 
 
 def _group_row(cells: NDArray[np.int64], name: str) -> PairedRow:
     both, only_a, only_b, neither = cells.tolist()
     n = both + only_a + only_b + neither
     if n == 0:
-        return _undefined("group_accuracy", 0, group=name)
+        return undefined("group_accuracy", 0, group=name)
     found = Inference(*bonett_price(only_a, only_b, n), mcnemar(only_a, only_b))
     means = ((both + only_a) / n, (both + only_b) / n)
-    return _row("group_accuracy", means, n, found, "bonett_price, mcnemar", group=name)
+    return paired_row("group_accuracy", means, n, found, "bonett_price, mcnemar", group=name)
 
 
-def _worst_row(counts: NDArray[np.int64], context: ScoreContext) -> PairedRow:
+def worst_row(
+    metric: str, counts: NDArray[np.int64], names: Sequence[str], context: ScoreContext
+) -> PairedRow:
+    """The difference of the two minima over the rows of `counts`, which are called `names`."""
     rates = group_rates(counts)
     worst = [int(np.argmin(side)) for side in rates]
-    names = list(dict.fromkeys(context.groups[index] for index in worst))
+    attained = list(dict.fromkeys(names[index] for index in worst))
     found = bootstrap_worst_group_difference(counts, context.resamples, context.seed)
     means = (float(rates[0].min()), float(rates[1].min()))
     n = int(counts[sorted(set(worst))].sum())
     method = f"bootstrap_{context.resamples}"
-    return _row("worst_group_accuracy", means, n, found, method, group=" / ".join(names))
+    return paired_row(metric, means, n, found, method, group=" / ".join(attained))
 
 
-def _average_row(
+def average_row(
     metric: str, counts: NDArray[np.int64], weights: NDArray[np.float64], context: ScoreContext
 ) -> PairedRow:
+    """The difference of two weighted means of the rates of the rows of `counts`."""
     rates = group_rates(counts)
     outcomes = [0, -1, 1, 0]  # of the cells both, only a, only b, neither
     found = bootstrap_paired_rates(counts, outcomes, weights, context.resamples, context.seed)
     means = (float(rates[0] @ weights), float(rates[1] @ weights))
-    return _row(metric, means, int(counts.sum()), found, f"bootstrap_{context.resamples}")
+    return paired_row(metric, means, int(counts.sum()), found, f"bootstrap_{context.resamples}")
 
 
-def _row(
+def paired_row(
     metric: str,
     means: tuple[float, float],
     n: int,
@@ -230,10 +238,12 @@ def _row(
     group: str = "all",
     explainer: str | None = None,
 ) -> PairedRow:
+    """The row of two values, the interval and p-value of their difference."""
     a, b = means
     low, high, p = found
     return PairedRow(metric, a, b, b - a, n, low, high, p, method, group, explainer)
 
 
-def _undefined(metric: str, n: int, group: str = "all") -> PairedRow:
+def undefined(metric: str, n: int, group: str = "all") -> PairedRow:
+    """A row without a value."""
     return PairedRow(metric, None, None, None, n, group=group)

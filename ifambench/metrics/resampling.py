@@ -6,6 +6,7 @@ so the worst group of a run has the Wilson interval of the group that is worst i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -94,6 +95,28 @@ def bootstrap_worst_group_difference(
     worst_a = (cells[..., 0] + cells[..., 1]).min(axis=1)
     worst_b = (cells[..., 0] + cells[..., 2]).min(axis=1)
     return _inference(worst_b - worst_a, level)
+
+
+def bootstrap_statistic(
+    counts: ArrayLike,
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Inference:
+    """Percentile bootstrap of any statistic of the shares of outcomes within strata.
+
+    Draws in which the statistic is undefined (NaN) are left out.
+
+    Args:
+        counts: (strata, outcomes): images of each stratum with each outcome.
+        statistic: From the resampled shares (resamples, strata, outcomes) to (resamples,) numbers.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+        level: Confidence level.
+    """
+    draws = statistic(_multinomial_rates(counts, resamples, seed))
+    return _inference(draws[~np.isnan(draws)], level)
 
 
 def _inference(draws: NDArray[np.float64], level: float) -> Inference:

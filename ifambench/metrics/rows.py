@@ -16,7 +16,7 @@ import pandas as pd
 from ifambench.errors import EnvironmentProblem
 from ifambench.metrics.base import MetricRow, ScoreContext
 from ifambench.metrics.resampling import bootstrap_mean
-from ifambench.metrics.uncertainty import wilson
+from ifambench.metrics.uncertainty import bonett_price, mover_weighted_sum, wilson
 
 Declared = Mapping[str, Mapping[str, Any]]
 
@@ -47,6 +47,48 @@ def rate_row(
     )
 
 
+def difference_row(
+    declared: Declared,
+    metric: str,
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    **fields: Any,
+) -> MetricRow:
+    """A row for the accuracy before minus the accuracy after, of two tables of images.
+
+    The images of both are paired by id, with the Bonett-Price interval. Where they have no image in
+    common (files that cannot be paired) the two samples are independent: Newcombe's interval made
+    of the two Wilson intervals, and n counts both.
+
+    Args:
+        declared: The `METRICS` literal.
+        metric: The name of the metric.
+        before: Images with `id` and `correct`.
+        after: Likewise.
+        **fields: Further fields of the row.
+    """
+    if before.empty or after.empty:
+        return make_row(declared, metric, None, 0, reason="no image", **fields)
+    pairs = before[["id", "correct"]].merge(after[["id", "correct"]], on="id")
+    if pairs.empty:
+        return _unpaired_row(declared, metric, before["correct"], after["correct"], fields)
+    lost = int((pairs["correct_x"] & ~pairs["correct_y"]).sum())
+    won = int((pairs["correct_y"] & ~pairs["correct_x"]).sum())
+    low, high = bonett_price(won, lost, len(pairs))
+    limits = {"ci_low": low, "ci_high": high, "ci_method": "bonett_price"}
+    return make_row(declared, metric, (lost - won) / len(pairs), len(pairs), **(fields | limits))
+
+
+def _unpaired_row(
+    declared: Declared, metric: str, before: pd.Series, after: pd.Series, fields: dict[str, Any]
+) -> MetricRow:
+    right, ns = [int(before.sum()), int(after.sum())], [len(before), len(after)]
+    low, high = mover_weighted_sum([1.0, -1.0], right, ns)
+    value = right[0] / ns[0] - right[1] / ns[1]
+    limits = {"ci_low": low, "ci_high": high, "ci_method": "newcombe"}
+    return make_row(declared, metric, value, sum(ns), **(fields | limits))
+
+
 def mean_rows(
     declared: Declared,
     metrics: Iterable[str],
@@ -71,7 +113,7 @@ def mean_rows(
     rows = []
     for metric in metrics:
         known = frame[frame[metric].notna()]
-        for group in ("all", *context.groups):
+        for group in context.scopes:
             part = known if group == "all" else known[known["group"] == group]
             named = fields | {"group": group}
             rows.append(_mean_row(declared, metric, part, context, undefined, named))

@@ -35,4 +35,8 @@ def context_of(record: RunRecord) -> ScoreContext:
         train_shares=None if record.train_shares is None else tuple(record.train_shares),
         minority=tuple(record.minority),
         split=record.protocol.eval_split,
+        labels=tuple(record.labels),
+        attributes={name: tuple(values) for name, values in record.attributes.items()},
+        metrics=record.protocol.metrics,
+        pair_by=record.protocol.pair_by,
     )

@@ -18,6 +18,9 @@ import numpy as np
 EXACT_BELOW = 25
 """Discordant pairs below which the McNemar test is the exact one."""
 
+Z95 = NormalDist().inv_cdf(0.975)
+"""Half width of a 95 % interval of a standard normal number."""
+
 
 class Interval(NamedTuple):
     """Lower and upper limit."""

@@ -83,6 +83,13 @@ def shipped_backbones() -> dict[str, dict[str, Any]]:
     }
 
 
+def is_cached(repository: str, file: str) -> bool:
+    """Whether a file of a Hugging Face repository is in the local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repository, file), str)
+
+
 def download(repository: str, file: str) -> Path:
     """A file of a Hugging Face repository, from the local cache where it is there.
 

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ifambench.data.images import Interpolation, View
+from ifambench.data.images import CropMode, Interpolation, View
 from ifambench.errors import UsageError
+
+if TYPE_CHECKING:
+    from ifambench.models.label_map import LabelMap
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class DataConfig:
         std: Per channel, on the scale [0, 1].
         crop_pct: Share of the resized image's shorter side that the centre crop keeps.
         interpolation: Of the resize.
+        crop_mode: `center`, or `squash` for weights that expect images without their aspect ratio.
     """
 
     image_size: int
@@ -40,10 +44,11 @@ class DataConfig:
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     crop_pct: float = 1.0
     interpolation: Interpolation = "bilinear"
+    crop_mode: CropMode = "center"
 
     def view(self) -> View:
         """How image files are read for this model."""
-        return View(self.image_size, self.crop_pct, self.interpolation)
+        return View(self.image_size, self.crop_pct, self.interpolation, self.crop_mode)
 
     def normalise(self, images: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
         """(B, H, W, 3) uint8 -> (B, 3, H, W) float32, zero mean and unit variance."""
@@ -90,6 +95,7 @@ class Classifier(nn.Module):
         num_prefix_tokens: P.
         mask_coverage: Models with true masks: a patch is theirs when more than this share of its
             pixels belongs to the object.
+        label_map: How classes of the weights become labels of the suite; None: they are the same.
         capabilities: See the module docstring.
     """
 
@@ -100,6 +106,12 @@ class Classifier(nn.Module):
     patch_grid: tuple[int, int]
     num_prefix_tokens: int
     mask_coverage: float = 0.5
+    label_map: LabelMap | None = None
+
+    @property
+    def unmapped(self) -> Classifier:
+        """The model in front of `label_map`: itself where there is none."""
+        return self
 
     @abstractmethod
     def logits(self, images: Tensor, masks: Tensor | None = None) -> Tensor:

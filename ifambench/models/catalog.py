@@ -5,6 +5,7 @@ vit-b+groupdro                another method
 ifam-vit-b@num_parts=8        with recipe fields replaced (`,` between several)
 ifam-vit-b.waterbirds-k8      published weights (`PUBLISHED`)
 ckpt:PATH, hf-hub:OWNER/REPO  given weights; the architecture is read from the tensors
+timm:ARCHITECTURE.TAG         a classifier off the shelf, as timm publishes it
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ifambench.suites.spec import Suite
 
 if TYPE_CHECKING:
     from ifambench.models.base import Classifier
+    from ifambench.models.label_map import LabelScope
 
 MODEL_REGISTRY = Registry("model", "ifambench.models", "MODELS")
 
@@ -46,7 +48,7 @@ PUBLISHED = {
 }
 
 #: How names of given weights begin.
-GIVEN = ("ckpt:", "hf-hub:")
+GIVEN = ("ckpt:", "hf-hub:", "timm:")
 GIVEN_ENTRY = Entry(
     name="given",
     module="ifambench.models.checkpoints",
@@ -69,7 +71,7 @@ class ModelChoice:
         entry: The catalogue entry of the architecture.
         method: The training method; `given` when the weights are.
         overrides: Recipe fields given in the name, as text.
-        source: `ckpt:...` or `hf-hub:...` for given weights, else None.
+        source: `ckpt:...`, `hf-hub:...` or `timm:...` for given weights, else None.
         name: As on the command line, without overrides and method.
     """
 
@@ -101,7 +103,7 @@ class ModelChoice:
         scheme, _, rest = self.source.partition(":")
         # with the folder, because published files are called snapshot_best.pt one and all
         path = PurePath(rest)
-        shown = [path.parent.name, path.name if scheme == "hf-hub" else path.stem]
+        shown = [path.parent.name, path.stem if scheme == "ckpt" else path.name]
         return re.sub(r"[^A-Za-z0-9._@=+-]", "_", f"{scheme}-{'--'.join(filter(None, shown))}")
 
     @property
@@ -214,22 +216,43 @@ def model_labels() -> list[str]:
     ]
 
 
-def build_model(choice: ModelChoice, suite: Suite, options: dict[str, Any]) -> Classifier:
+def check_trainable(choice: ModelChoice, suite: Suite) -> None:
+    """Refuse what would have to be trained on a suite without training images.
+
+    Raises:
+        UsageError: Naming what can be evaluated.
+    """
+    if choice.source is None and not suite.has_training:
+        raise UsageError(
+            f"{suite.id} has no training images: {choice.label} cannot be trained on it",
+            where=f"--model {choice.label}",
+            choices=["timm:ARCHITECTURE.TAG", "ckpt:PATH", "hf-hub:OWNER/REPO"],
+            next_step=f"ifambench run {suite.id} --model timm:resnet50.a1_in1k",
+        )
+
+
+def build_model(
+    choice: ModelChoice, suite: Suite, options: dict[str, Any], label_scope: LabelScope = "all"
+) -> Classifier:
     """The model for a suite, untrained unless its weights are given.
 
     Args:
         choice: Which model.
         suite: Gives the classes and, unless the weights do, the image size.
         options: The recipe's architecture options; `image_size` replaces the suite's.
+        label_scope: Of the protocol, for suites that map the classes of ImageNet.
 
     Raises:
         UsageError: If the image size does not fit, or given weights have other classes.
         EnvironmentProblem: If given weights are missing or damaged.
     """
-    shape: dict[str, Any] = {"num_classes": len(suite.labels), "image_size": suite.image_size}
     if choice.source is not None:
-        shape = {"num_classes": len(suite.labels), "source": choice.source}
-    elif "size" in choice.entry.info:
+        from ifambench.models.label_map import as_labels
+
+        given = choice.entry.load()(num_classes=None, source=choice.source, **options)
+        return as_labels(given, suite, label_scope, choice.source)
+    shape: dict[str, Any] = {"num_classes": len(suite.labels), "image_size": suite.image_size}
+    if "size" in choice.entry.info:
         shape["size"] = choice.entry.info["size"]
     model: Classifier = choice.entry.load()(**(shape | options))
     return model

@@ -1,7 +1,8 @@
-"""Given weights: `ckpt:PATH` and `hf-hub:OWNER/REPO` become models.
+"""Given weights: `ckpt:PATH`, `hf-hub:OWNER/REPO` and `timm:ARCHITECTURE.TAG` become models.
 
 The architecture is read from the tensors (`layouts`), or, for our own files, from what they say
-of themselves. Nothing is unpickled: safetensors, or `torch.load` with `weights_only=True`.
+of themselves; timm's are built by timm (`off_the_shelf`). Nothing is unpickled: safetensors, or
+`torch.load` with `weights_only=True`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.models.backbones import HUB_FILE, download
 from ifambench.models.base import Classifier, DataConfig
+from ifambench.models.label_map import check_classes
 from ifambench.models.layouts import Tensors, is_hugging_face, our_layout, under, vit_options
+from ifambench.models.off_the_shelf import TIMM, build_timm, timm_file
 from ifambench.models.sizes import IMAGENET_MEAN, IMAGENET_STD
 from ifambench.models.timm_import import import_timm
 from ifambench.models.weights import fill, made_by, read_any, sha256_of
@@ -34,7 +37,8 @@ def build_given(num_classes: int | None, source: str, **options: Any) -> Classif
 
     Args:
         num_classes: Of the suite; None: whatever the weights have.
-        source: `ckpt:PATH` (of a file, or of a folder with one) or `hf-hub:OWNER/REPO`.
+        source: `ckpt:PATH` (of a file, or of a folder with one), `hf-hub:OWNER/REPO` or
+            `timm:ARCHITECTURE.TAG`.
         **options: A recipe's options are ignored, since nothing is trained; `image_size` must be
             that of the weights.
 
@@ -42,14 +46,8 @@ def build_given(num_classes: int | None, source: str, **options: Any) -> Classif
         UsageError: If the classes or the image size differ.
         EnvironmentProblem: If the weights are missing, damaged, not finite or of no known model.
     """
-    path = resolve_source(source)
-    model = _ours(path) or _of_tensors(path, source)
-    if num_classes not in (None, model.num_classes):
-        raise UsageError(
-            f"the weights tell {model.num_classes} classes apart, the suite has {num_classes}",
-            where=source,
-            next_step="choose a suite with the same classes, or other weights",
-        )
+    model = build_timm(source) if source.startswith(TIMM) else _of_file(source)
+    check_classes(model.num_classes, num_classes, source)
     size = options.get("image_size") or model.data_config.image_size
     if size != model.data_config.image_size:
         raise UsageError(
@@ -57,6 +55,11 @@ def build_given(num_classes: int | None, source: str, **options: Any) -> Classif
             where=source,
         )
     return model.eval()
+
+
+def _of_file(source: str) -> Classifier:
+    path = resolve_source(source)
+    return _ours(path) or _of_tensors(path, source)
 
 
 def given_sha256(source: str) -> str:
@@ -76,8 +79,11 @@ def resolve_source(source: str) -> Path:
         return _local(Path(rest).expanduser())
     if scheme == "hf-hub" and re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
         return _from_hub(rest)
+    if scheme == "timm" and rest:
+        return timm_file(source)
     raise UsageError(
-        f'"{source}" names no weights', choices=["ckpt:PATH", "hf-hub:OWNER/REPOSITORY"]
+        f'"{source}" names no weights',
+        choices=["ckpt:PATH", "hf-hub:OWNER/REPOSITORY", "timm:ARCHITECTURE.TAG"],
     )
 
 

@@ -30,8 +30,8 @@ def load_model(
 
     Args:
         name: Published (`ifam-vit-b.waterbirds-k8`) or given weights (`ckpt:PATH`, of a file, a
-            run or another folder; `hf-hub:OWNER/REPO`); or an architecture (`vit-b`), whose head
-            is not trained.
+            run or another folder; `hf-hub:OWNER/REPO`; `timm:ARCHITECTURE.TAG`); or an
+            architecture (`vit-b`), whose head is not trained.
         num_classes: C; an architecture needs it, given weights have it.
         pretrained: For an architecture: fill its backbones from the weights its training starts
             from, or from the backbone of that name.

@@ -18,7 +18,7 @@ from ifambench.models.base import Classifier
 from ifambench.predict.oracle import oracle_patches
 
 Forward = Callable[[Tensor, Tensor], Tensor]
-"""(pixels (N, 3, H, W), index of the original image (N,)) -> logits (N, C)."""
+"""(pixels (N, 3, H, W), index of the original image (N,)) -> scores (N, C), see `scores_of`."""
 
 
 class Batch(NamedTuple):
@@ -55,9 +55,23 @@ def forward_of(model: Classifier, masks: Tensor | None) -> Forward:
     """The model as a function of altered images; masks (N, h, w) stay those of the originals."""
 
     def forward(pixels: Tensor, image_index: Tensor) -> Tensor:
-        return model.logits(pixels, None if masks is None else masks[image_index])
+        found = model.unmapped.logits(pixels, None if masks is None else masks[image_index])
+        return scores_of(model, found)
 
     return forward
+
+
+def logits_of(model: Classifier, unmapped: Tensor) -> Tensor:
+    """Logits that decide on the label, (B, C), from those of `model.unmapped`."""
+    return unmapped if model.label_map is None else model.label_map.logits(unmapped)
+
+
+def scores_of(model: Classifier, unmapped: Tensor) -> Tensor:
+    """Logits whose softmax are the probabilities of the labels, (B, C).
+
+    They differ from those that decide only where labels are made of several classes.
+    """
+    return unmapped if model.label_map is None else model.label_map.scores(unmapped)
 
 
 def probabilities(logits: Tensor) -> NDArray[np.float64]:

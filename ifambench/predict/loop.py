@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,10 @@ from ifambench.predict.forward import (
     Batch,
     evaluating,
     load_batch,
+    logits_of,
     probabilities,
     refuse_non_finite,
+    scores_of,
 )
 from ifambench.predict.journal import Journal, Row, chunk_name, finished
 from ifambench.progress import Progress
@@ -53,7 +55,8 @@ def predict(
     Returns:
         One row per row, in the same order: `id, split, variant, group, y, a_*, y_pred, prob_true,
         prob_pred, margin`, and `n_selected` for models that select patches. Probabilities are
-        softmax; the margin is the logit of the true class minus the largest other one.
+        softmax; the margin is the logit of the true class minus the largest other one. Where labels
+        are made of several classes, see `ifambench.models.label_map`.
 
     Raises:
         EnvironmentProblem: If a logit is not finite; the message names the image.
@@ -93,17 +96,30 @@ def _predict_chunk(
 ) -> list[Row]:
     found: list[Row] = []
     for rows in _slices(chunk, batch_size):
-        logits, selected = classify(model, load_batch(model, data, rows, device))
-        found += _scores(rows, logits, selected)
+        found += _scores(rows, classify(model, load_batch(model, data, rows, device)))
         progress.advance(len(rows))
     return found
 
 
-def classify(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Logits (B, C), and the selected patches (B, h, w) of models that select.
+class Classified(NamedTuple):
+    """What a model says of a batch."""
 
-    Stage 1 of a two-stage model runs once: its selection is what stage 2 is given.
-    """
+    logits: Tensor
+    """(B, C), which decide on the label."""
+    scores: Tensor
+    """(B, C), whose softmax are its probabilities."""
+    selected: Tensor | None
+    """(B, h, w), the patches that a model selects."""
+
+
+def classify(model: Classifier, batch: Batch) -> Classified:
+    """Logits, scores and selected patches, from one forward pass."""
+    unmapped, selected = _unmapped_logits(model.unmapped, batch)
+    return Classified(logits_of(model, unmapped), scores_of(model, unmapped), selected)
+
+
+def _unmapped_logits(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Stage 1 of a two-stage model runs once: its selection is what stage 2 is given."""
     if "selection" not in model.capabilities:
         return model.logits(batch.images, batch.masks), None
     selection = model.select(batch.images)
@@ -112,10 +128,10 @@ def classify(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor | None]:
     return model.logits_under(batch.images, selection), selection.mask
 
 
-def _scores(rows: pd.DataFrame, logits: Tensor, selected: Tensor | None) -> list[Row]:
-    values = logits.cpu().double().numpy()
+def _scores(rows: pd.DataFrame, found: Classified) -> list[Row]:
+    values = found.logits.cpu().double().numpy()
     refuse_non_finite(values, list(rows["id"] + " (" + rows["variant"] + ")"), "the logits are")
-    prob = probabilities(logits)
+    prob = probabilities(found.scores)
     y, every = rows["y"].to_numpy(), np.arange(len(rows))
     y_pred = values.argmax(axis=1)
     others = values.copy()
@@ -126,7 +142,7 @@ def _scores(rows: pd.DataFrame, logits: Tensor, selected: Tensor | None) -> list
         "prob_pred": prob[every, y_pred],
         "margin": values[every, y] - others.max(axis=1),
     }
-    if selected is not None:
-        columns["n_selected"] = selected.flatten(1).sum(dim=1).cpu().numpy()
+    if found.selected is not None:
+        columns["n_selected"] = found.selected.flatten(1).sum(dim=1).cpu().numpy()
     names, lists = list(columns), [column.tolist() for column in columns.values()]
     return [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]

@@ -74,8 +74,17 @@ class Protocol(_Closed):
     eval_split: str
     selection: str
     """Selection policy: `last`, `best_val_accuracy`, ..., `test_oracle`, `none`."""
+    label_scope: str | None = None
+    """How the classes of ImageNet-1k became labels (`all`, `members`); None: they did not."""
     primary_metric: str
+    """The metric that ranks."""
+    ranked: bool = True
+    """Whether the suite lets results under this protocol be ranked."""
+    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Metrics that the protocol asks for beside those of every suite, with their parameters."""
     variants: list[str]
+    pair_by: dict[str, str] = Field(default_factory=dict)
+    """What the background of a swap variant was chosen by, where it is not the class."""
     explain: dict[str, Any] = Field(default_factory=dict)
     """Explained images, steps, operator and target rule (protocol `patch-curve/1`)."""
 
@@ -149,8 +158,12 @@ class RunRecord(_Closed):
     """A command that reproduces the run."""
     labels: list[str] = Field(default_factory=list)
     """Name of each class, in the order of the integer labels; empty when they have no names."""
+    attributes: dict[str, list[str]] = Field(default_factory=dict)
+    """The values of each attribute, in suite order; empty in records of earlier versions."""
     groups: list[str]
+    """The groups that the evaluated split must hold."""
     train_shares: list[float] | None
+    """Share of each of these groups among the training images, or None without training."""
     minority: list[str]
     environment: Environment
     phases: list[Phase] = Field(default_factory=list)

@@ -15,6 +15,7 @@ from ifambench.reports.rows import (
     shown,
     shown_points,
     undefined_notes,
+    with_arrow,
     worst_group,
 )
 from ifambench.reports.section import ALWAYS, INTERVAL, Column, Kind, Section
@@ -23,12 +24,24 @@ _GAP_NOTE = "BG-Gap: accuracy on mixed_same minus mixed_rand; 0 is best."
 _FLIPS_NOTE = "Flips: share of images whose prediction the new background changes."
 _LOST_NOTE = "Lost: share of the right predictions that it makes wrong."
 
-AVERAGES = ("worst_group_accuracy", "accuracy", "adjusted_accuracy", "group_mean_accuracy")
+AVERAGES = (
+    *("worst_group_accuracy", "minority_worst_accuracy", "worst_class_accuracy"),
+    *("accuracy", "adjusted_accuracy", "group_mean_accuracy", "class_mean_accuracy"),
+)
+SWAP_DIFFERENCES = ("bg_gap", "fg_only_drop", "bg_signal", "shape_leak", "gap_id_ood")
 
 _AVERAGES_NOTE = (
     "Accuracy counts every image once; adjusted accuracy weights the groups by their shares in "
-    "training; group-mean accuracy weights them equally."
+    "training; group-mean accuracy weights them equally, class-mean accuracy the classes."
 )
+_UP = "Higher is better for all of them."
+_SWAP_NOTES = {
+    "bg_gap": _GAP_NOTE,
+    "fg_only_drop": "FG-only drop: accuracy on the originals minus only_fg.",
+    "bg_signal": "Over chance: accuracy minus the share of the largest class.",
+    "shape_leak": "Shape leak: accuracy on no_fg minus only_bg_b.",
+    "gap_id_ood": "ID-OOD gap: accuracy on the originals minus the variant.",
+}
 
 
 def groups_table(record: RunRecord) -> Section:
@@ -72,11 +85,11 @@ def _minority_note(record: RunRecord) -> tuple[str, ...]:
 
 
 def averages_table(record: RunRecord) -> Section:
-    """Worst-group accuracy and the three averages, each under its full name."""
+    """The worst of groups and classes and the averages, each under its full name."""
     found = [item for name in AVERAGES if (item := row(record, name)) is not None]
     return Section(
         "averages",
-        "Worst group and the three averages",
+        "Worst cases and averages",
         (
             Column("measure", "left", ALWAYS),
             Column("value", priority=ALWAYS),
@@ -85,7 +98,7 @@ def averages_table(record: RunRecord) -> Section:
             Column("remark", "left", 6),
         ),
         tuple(_average_cells(item) for item in found),
-        (_AVERAGES_NOTE, *methods_note(found), *undefined_notes(found)),
+        (_AVERAGES_NOTE, _UP, *methods_note(found), *undefined_notes(found)),
         tuple("worst" if item.metric == AVERAGES[0] else "" for item in found),
     )
 
@@ -98,12 +111,12 @@ def _average_cells(item: Metric) -> tuple[str, ...]:
 
 
 def background_table(record: RunRecord) -> Section:
-    """Accuracy on each image variant, its change against the original images, and the BG-Gap.
+    """Accuracy on each variant, its change against the originals, and the differences of variants.
 
     Without rows when no variant was evaluated.
     """
     original, others = variant_rows(record)
-    gaps = rows(record, "bg_gap", group="all") if others else []
+    gaps = [item for name in SWAP_DIFFERENCES for item in rows(record, name)] if others else []
     listed = [item for item in (original, *others) if item is not None and others]
     kinds: list[Kind] = ["" if item in listed else "total" for item in (*listed, *gaps)]
     return Section(
@@ -123,7 +136,7 @@ def background_table(record: RunRecord) -> Section:
             *(_gap_cells(record, item) for item in gaps),
         ),
         (
-            *((_GAP_NOTE,) if gaps else ()),
+            *(_SWAP_NOTES[name] for name in dict.fromkeys(item.metric for item in gaps)),
             *methods_note([*listed, *gaps]),
             *undefined_notes([*listed, *gaps]),
         ),
@@ -158,9 +171,12 @@ def _variant_cells(
 
 def _gap_cells(record: RunRecord, item: Metric) -> tuple[str, ...]:
     text = shown_points(item)
-    flips = _flip_cells(record, "mixed_same->mixed_rand")
+    own = "mixed_same->mixed_rand" if item.metric == "bg_gap" else ""
+    name = with_arrow(item.metric)
+    if item.metric in ("bg_signal", "gap_id_ood"):  # one row for each of several variants
+        name = f"{item.variant}: {name}"
     cells = (text.value, text.interval, numbers.UNDEFINED)
-    return label(item.metric), numbers.count(item.n), *cells, *flips
+    return name, numbers.count(item.n), *cells, *_flip_cells(record, own)
 
 
 def _flip_cells(record: RunRecord, variant: str) -> tuple[str, str]:

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import pandas as pd
 
 from ifambench.reports import numbers
-from ifambench.reports.rows import label
+from ifambench.reports.rows import IN_POINTS, label
 from ifambench.reports.section import ALWAYS, INTERVAL, Column, Section
 
-_IN_POINTS = {"bg_gap", "flip_rate", "empty_selection_rate"}
+_IN_POINTS = {*IN_POINTS, "flip_rate", "empty_selection_rate"}
 _RESULTS = {"a": "worse", "b": "better", "tie": "unclear"}
 _UNCLEAR_NOTE = "Unclear: the interval of the difference holds 0, or p (Holm) is not below 0.05."
 _SHORT = {"deletion_auc": "deletion", "insertion_auc": "insertion", "relevance_mass": "mass"}

@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from ifambench.reports.gallery import outline
 
 if TYPE_CHECKING:
+    import pandas as pd
     from PIL.ImageDraw import ImageDraw
 
     from ifambench.data.manifest import SuiteData
 
 Pixels = NDArray[np.uint8]
+
+MAX_ROWS = 96
+"""Rows of a sheet; a group has at least one."""
 
 _CELL = 112
 _GAP = 8
@@ -45,24 +49,44 @@ class SheetRow:
 
 
 def sheet_rows(data: SuiteData, split: str, per_group: int) -> list[SheetRow]:
-    """The first images of each group of a split, in the order of the suite."""
-    originals = data.rows(split)
+    """The first images of each group of a split, in the order of the suite, with all variants.
+
+    Variants whose images have ids of their own follow in rows of their own. Of more than `MAX_ROWS`
+    rows, groups are left out evenly.
+    """
     rows = data.manifest[data.manifest["split"] == split]
-    declared = data.suite.protocol[data.suite.default_protocol].variants
-    present = sorted(set(rows["variant"]))
-    variants = list(dict.fromkeys(["original", *(name for name in declared if name in present)]))
-    found = []
-    for group in data.suite.groups.names:
-        for image in originals[originals["group"] == group]["id"].head(per_group):
-            same = rows[rows["id"] == image].set_index("variant", drop=False).loc[variants]
-            pixels = dict(zip(variants, data.pixels.images(same), strict=True))
-            outlined = {}
-            if same["mask"].iloc[0]:
-                mask = data.pixels.masks(same.head(1))[0]
-                outlined = {"true mask": _outlined(pixels["original"], mask)}
-            pictures = {"original": pixels.pop("original")} | outlined | pixels
-            found.append(SheetRow(group, image, pictures))
+    originals = data.rows(split)
+    unpaired = rows[~rows["id"].isin(originals["id"])]
+    groups = [name for name in data.suite.groups.names if name in set(rows["group"])]
+    found: list[SheetRow] = []
+    for group in _evenly(groups, max(1, MAX_ROWS // per_group)):
+        shown = originals[originals["group"] == group]["id"].head(per_group)
+        found += [_paired(data, group, rows[rows["id"] == image]) for image in shown]
+        for variant, own in unpaired[unpaired["group"] == group].groupby("variant", sort=False):
+            for _, one in own.head(per_group).groupby("id", sort=False):
+                pictures = {str(variant): data.pixels.images(one)[0]}
+                found.append(SheetRow(group, one["id"].iloc[0], pictures))
     return found
+
+
+def _paired(data: SuiteData, group: str, same: pd.DataFrame) -> SheetRow:
+    """An image, its mask, and the variants that it has."""
+    order = data.suite.variants_in(str(same["split"].iloc[0]))
+    same = same.sort_values("variant", key=lambda names: names.map(order.index), kind="stable")
+    pixels = dict(zip(same["variant"], data.pixels.images(same), strict=True))
+    outlined = {}
+    if same["mask"].iloc[0]:
+        mask = data.pixels.masks(same.head(1))[0]
+        outlined = {"true mask": _outlined(pixels["original"], mask)}
+    pictures = {"original": pixels.pop("original")} | outlined | pixels
+    return SheetRow(group, str(same["id"].iloc[0]), pictures)
+
+
+def _evenly(names: list[str], most: int) -> list[str]:
+    """At most that many of the names, evenly spread."""
+    if len(names) <= most:
+        return names
+    return [names[k * len(names) // most] for k in range(most)]
 
 
 def contact_sheet(rows: Sequence[SheetRow]) -> bytes:
@@ -118,8 +142,28 @@ def _labels(draw: ImageDraw, row: SheetRow, top: int, repeated: bool) -> None:
     """Group and id of a row; the group only where it begins."""
     middle = top + _CELL // 2
     if not repeated:
-        draw.text((_GAP, middle - 18), row.label, fill=_INK, font=_font(_FONT_SIZE + 2))
-    draw.text((_GAP, middle + 3), row.detail, fill=_FAINT, font=_font(_FONT_SIZE - 2))
+        draw.text(
+            (_GAP, middle - 18),
+            _cut(draw, row.label, _font(_FONT_SIZE + 2)),
+            fill=_INK,
+            font=_font(_FONT_SIZE + 2),
+        )
+    draw.text(
+        (_GAP, middle + 3),
+        _cut(draw, row.detail, _font(_FONT_SIZE - 2)),
+        fill=_FAINT,
+        font=_font(_FONT_SIZE - 2),
+    )
+
+
+def _cut(draw: ImageDraw, text: str, font: Any) -> str:
+    """The text, without its middle where it does not fit before the pictures."""
+    room, keep = _LABEL - 2 * _GAP, len(text)
+    shown = text
+    while draw.textlength(shown, font=font) > room and keep > 2:
+        keep -= 1
+        shown = f"{text[: keep // 2]}…{text[len(text) - (keep - keep // 2) :]}"
+    return shown
 
 
 def _font(size: int) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ifambench.errors import UsageError
+from ifambench.metrics.score import METRIC_REGISTRY
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import numbers
 
@@ -16,9 +18,30 @@ LABELS = {
     "accuracy": "accuracy",
     "adjusted_accuracy": "adjusted accuracy",
     "group_mean_accuracy": "group-mean accuracy",
+    "worst_class_accuracy": "worst-class accuracy",
+    "class_mean_accuracy": "class-mean accuracy",
+    "minority_worst_accuracy": "worst minority group",
+    "expected_calibration_error": "calibration error (ECE)",
     "group_accuracy": "group accuracy",
     "variant_accuracy": "variant accuracy",
     "bg_gap": "BG-Gap",
+    "bg_flip_rate": "BG flips",
+    "bg_flip_back_rate": "BG flips back",
+    "fg_only_drop": "FG-only drop",
+    "bg_signal": "over chance",
+    "shape_leak": "shape leak",
+    "fooled_by_background": "fooled by background",
+    "fooled_by_background_excess": "fooled, over mixed_same",
+    "challenge_accuracy": "challenge accuracy",
+    "auroc": "AUROC",
+    "robust_auroc": "robust AUROC",
+    "shortcut_gap": "shortcut gap",
+    "shortcut_accuracy": "shortcut accuracy",
+    "relative_foreground_sensitivity": "foreground sensitivity (RFS)",
+    "spurious_ap": "spurious AP",
+    "accuracy_drop": "accuracy drop",
+    "gap_id_ood": "ID-OOD gap",
+    "class_share_increase": "class share increase",
     "flip_rate": "flip rate",
     "flip_rate_from_correct": "lost by the swap",
     "deletion_auc": "deletion AUC",
@@ -34,8 +57,20 @@ LABELS = {
     "empty_selection_rate": "empty selections",
 }
 
+IN_POINTS = frozenset(
+    {
+        *("bg_gap", "fg_only_drop", "bg_signal", "shape_leak", "fooled_by_background_excess"),
+        *("shortcut_gap", "accuracy_drop", "gap_id_ood", "class_share_increase"),
+    }
+)
+"""Metrics that are differences of fractions, shown in percentage points."""
+
+_ARROWS = {True: " ↑", False: " ↓", None: ""}
 _METHODS = {
     "wilson": "Wilson",
+    "newcombe": "Newcombe (unpaired)",
+    "delong_logit": "DeLong on the logit scale",
+    "wilson_smaller_side": "Wilson with the images of the smaller side",
     "mover_wilson": "Wilson combined by MOVER",
     "bonett_price": "Bonett-Price (paired)",
 }
@@ -54,6 +89,18 @@ class Shown:
 def label(metric: str) -> str:
     """The name of a metric in tables; unknown ones keep their own."""
     return LABELS.get(metric, metric)
+
+
+def with_arrow(metric: str) -> str:
+    """The name, with an arrow up where higher is better and down where lower is."""
+    return f"{label(metric)}{_ARROWS[_direction(metric)]}"
+
+
+def _direction(metric: str) -> bool | None:
+    try:
+        return METRIC_REGISTRY.entry(metric).info.get("higher_is_better")
+    except UsageError:  # of a plug-in that is not installed
+        return None
 
 
 def sentence_case(text: str) -> str:

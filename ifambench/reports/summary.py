@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import numbers
 from ifambench.reports.rows import (
+    IN_POINTS,
     RANDOM,
     explainers,
     is_near_tie,
@@ -68,12 +69,13 @@ def warnings(record: RunRecord) -> list[str]:
 
 
 def key_numbers(record: RunRecord) -> list[KeyNumber]:
-    """Worst group, accuracy, BG-Gap and the most faithful explainer, as far as they exist."""
+    """What ranks, worst group, accuracy, BG-Gap and the most faithful explainer, if they exist."""
     found = []
-    for metric in ("worst_group_accuracy", "accuracy"):
-        item = row(record, metric, variant="original")
-        if item is not None:
-            text = shown(item)
+    primary = record.protocol.primary_metric
+    for metric in dict.fromkeys((primary, "worst_group_accuracy", "accuracy")):
+        item = row(record, metric)
+        if item is not None and metric != "bg_gap":
+            text = shown_points(item) if metric in IN_POINTS else shown(item)
             found.append(KeyNumber(label(metric), text.value, text.interval, _group(item)))
     gap = row(record, "bg_gap", group="all")
     if gap is not None and gap.value is not None:

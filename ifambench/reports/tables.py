@@ -14,13 +14,22 @@ from ifambench.records.store import record_text
 from ifambench.reports import numbers
 from ifambench.reports.accuracy_tables import (
     AVERAGES,
+    SWAP_DIFFERENCES,
     averages_table,
     background_table,
     groups_table,
 )
 from ifambench.reports.comparison import comparison_section, explainers_section
 from ifambench.reports.explanation_tables import EXPLANATIONS, by_group, explanations_table
-from ifambench.reports.rows import explainers, label, methods_note, shown, undefined_notes
+from ifambench.reports.rows import (
+    IN_POINTS,
+    explainers,
+    methods_note,
+    shown,
+    shown_points,
+    undefined_notes,
+    with_arrow,
+)
 from ifambench.reports.section import ALWAYS, INTERVAL, Column, Section, to_markdown, to_rich
 
 __all__ = [
@@ -38,7 +47,7 @@ __all__ = [
 ]
 
 _IN_TABLES = {*AVERAGES, *EXPLANATIONS, "group_accuracy", "variant_accuracy"}
-_IN_TABLES |= {"bg_gap", "flip_rate", "flip_rate_from_correct"}
+_IN_TABLES |= {*SWAP_DIFFERENCES, "flip_rate", "flip_rate_from_correct"}
 _IN_TABLES |= {"srg_over_random", "deletion_auc_over_random"}  # the second is in JSON and CSV only
 
 
@@ -64,6 +73,8 @@ def summary_tables(record: RunRecord) -> list[Section]:
 
 def detail_tables(record: RunRecord) -> list[Section]:
     """The tables of a run split by group: variants, then deletion AUC and SRG of explainers."""
+    if len(record.groups) == 1:
+        return []
     variants = [name for name in record.protocol.variants if name != "original"]
     sections = [
         by_group(record, "variant_accuracy", "variant", variants),
@@ -86,7 +97,7 @@ def to_csv(record: RunRecord) -> str:
 
 def _further(record: RunRecord) -> Section:
     found = [item for item in record.metrics if item.metric not in _IN_TABLES]
-    found = [item for item in found if item.group == "all"]
+    found = [item for item in found if item.group == "all" or item.group not in record.groups]
     return Section(
         "further",
         "Further measures",
@@ -103,6 +114,9 @@ def _further(record: RunRecord) -> Section:
 
 
 def _further_cells(item: Metric) -> tuple[str, ...]:
-    text = shown(item)
-    of = item.explainer or (item.variant if item.variant != "original" else "")
-    return label(item.metric), of, text.value, text.interval, numbers.count(item.n)
+    text = shown_points(item) if item.metric in IN_POINTS else shown(item)
+    own = item.metric.startswith("bg_flip") or item.variant == "original"
+    parts = [item.explainer, None if own else item.variant]
+    parts.append(item.group if item.group != "all" else None)
+    of = ", ".join(part for part in parts if part)
+    return with_arrow(item.metric), of, text.value, text.interval, numbers.count(item.n)

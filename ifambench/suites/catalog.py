@@ -1,7 +1,8 @@
 """Find suite files and read them.
 
-Suites ship inside the package (`suites/` in a checkout, `ifambench/suites/_specs` in the wheel);
-`IFAMBENCH_SUITES` names a further folder, and a path to a `suite.toml` works wherever a name does.
+Suites ship inside the package (`suites/` in a checkout, `ifambench/suites/_specs` in the wheel).
+Further ones lie in `NAME/suite.toml` below a folder of the user (`user_folder`) or below the one
+that `IFAMBENCH_SUITES` names; a path to a file works wherever a name does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,12 +18,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ifambench.errors import UsageError, unknown_name
+from ifambench.suites.findings import findings
 from ifambench.suites.spec import Suite, protocol_of
 
-__all__ = ["SuiteFile", "load_suite", "protocol_of", "suite_names"]
+__all__ = ["SuiteFile", "load_suite", "protocol_of", "suite_names", "user_folder"]
 
 _PACKAGED = Path(__file__).with_name("_specs")
 _CHECKOUT = Path(__file__).parents[2] / "suites"
+_SHOWN = 5
+"""Invalid entries that are named."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,20 @@ def load_suite(name_or_path: str) -> SuiteFile:
     return _read(paths[name_or_path])
 
 
+def user_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder of the user's suite files; it need not exist."""
+    user = environ.get("APPDATA" if os.name == "nt" else "XDG_CONFIG_HOME")
+    return (Path(user) if user else Path.home() / ".config") / "ifambench" / "suites"
+
+
 def _paths() -> dict[str, Path]:
-    folders = [_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT]
+    folders = [_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT, user_folder()]
     if os.environ.get("IFAMBENCH_SUITES"):
-        folders.append(Path(os.environ["IFAMBENCH_SUITES"]))
+        folders.append(Path(os.environ["IFAMBENCH_SUITES"]).expanduser())
     found: dict[str, Path] = {}
-    for path in (path for folder in folders for path in sorted(folder.glob("*/suite.toml"))):
+    for path in (
+        path for folder in dict.fromkeys(folders) for path in sorted(folder.glob("*/suite.toml"))
+    ):
         name = path.parent.name
         if name in found:
             raise UsageError(
@@ -90,15 +103,13 @@ def _read(path: Path) -> SuiteFile:
             f"cannot read the suite file: {error.strerror or error}", where=str(path)
         ) from error
     except ValidationError as error:
+        found = findings(path.name, error)
+        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise UsageError(
-            f"{error.error_count()} invalid entries in the suite file",
-            where="; ".join(_finding(path, found) for found in error.errors()[:5]),
+            "1 invalid entry in the suite file"
+            if len(found) == 1
+            else f"{len(found)} invalid entries in the suite file",
+            where="; ".join(found[:_SHOWN]) + more,
             next_step=f"correct {path}",
         ) from error
     return SuiteFile(suite, path, hashlib.sha256(data).hexdigest())
-
-
-def _finding(path: Path, error: object) -> str:
-    assert isinstance(error, dict)
-    key = ".".join(str(part) for part in error["loc"])
-    return f"{path.name}:{key or '(file)'}: {error['msg']}"

@@ -44,6 +44,7 @@ class RunRequest:
     remove_parts: tuple[int, ...] = ()
     mask_samples: int = 0
     fresh: bool = False
+    skip_bad_images: bool = False
 
 
 def follows(request):

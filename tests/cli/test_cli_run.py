@@ -14,7 +14,8 @@ from tests.compare_support import outcomes, run, store
 BASIC = ("run", "waterdigits", "--model", "vit-micro")
 
 
-def test_options_reach_the_pipeline(cli, pipeline, tmp_path):
+def test_options_reach_the_pipeline(cli, pipeline, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # so that what the command sets is undone
     weights = tmp_path / "w.safetensors"
     weights.touch()
     shown = cli(
@@ -22,6 +23,7 @@ def test_options_reach_the_pipeline(cli, pipeline, tmp_path):
         *("--explainer", "grad-cam", "-e", "random", "--seed", 3, "--images", 8, "--steps", 4),
         *("--size", "400", "--batch-size", 16, "--device", "cuda:1", "--threads", 2),
         *("--pretrained", weights, "--output", tmp_path / "out", "--fresh"),
+        *("--skip-bad-images", "--offline"),
     )
     assert shown.code == 0, shown.err
     assert pipeline.asked == [
@@ -40,6 +42,7 @@ def test_options_reach_the_pipeline(cli, pipeline, tmp_path):
             threads=2,
             pretrained=weights,
             fresh=True,
+            skip_bad_images=True,
         )
     ]
 

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from ifambench.data.files import ByteCache, FilePixels, in_threads
-from ifambench.data.images import View, read_image, read_mask
+from ifambench.data.images import View, read_image
 from ifambench.data.load import load_data, split_sizes
+from ifambench.data.masks import read_mask
 from ifambench.data.subset import apportion
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.progress import Progress
@@ -37,7 +38,7 @@ def test_all_images_are_there_in_groups_as_promised(data, suite):
     assert data.train_shares() == (10 / 24, 2 / 24, 2 / 24, 10 / 24)
 
 
-def test_pixels_are_those_of_the_files_in_the_order_of_the_rows(data, folder):
+def test_pixels_are_those_of_the_files_in_the_order_of_the_rows(data, folder, suite):
     rows = data.manifest.sample(12, random_state=0)
     images, masks = data.pixels.images(rows), data.pixels.masks(rows)
     assert images.shape == (12, 32, 32, 3)
@@ -45,7 +46,7 @@ def test_pixels_are_those_of_the_files_in_the_order_of_the_rows(data, folder):
     assert masks.dtype == np.bool_
     for k, (path, mask) in enumerate(zip(rows["path"], rows["mask"], strict=True)):
         assert (images[k] == read_image(folder / path, View(32))).all()
-        assert (masks[k] == read_mask(folder / mask, View(32))).all()
+        assert (masks[k] == read_mask(folder, mask, View(32), suite.source)).all()
 
 
 def test_the_view_decides_the_size(folder, suite):
@@ -63,14 +64,14 @@ def test_no_row_gives_no_image(data):
 
 
 @pytest.mark.parametrize("limit", [0, 20_000, 2**30])
-def test_the_cache_changes_no_pixel_and_keeps_its_bound(limit, data, folder):
-    pixels = FilePixels(folder, View(32), cache_bytes=limit)
+def test_the_cache_changes_no_pixel_and_keeps_its_bound(limit, data, folder, suite):
+    pixels = FilePixels(folder, View(32), suite.source, cache_bytes=limit)
     rows = data.manifest.sample(40, random_state=1, replace=True)
     wanted = data.pixels.images(rows), data.pixels.masks(rows)
     for _ in range(2):
         assert (pixels.images(rows) == wanted[0]).all()
         assert (pixels.masks(rows) == wanted[1]).all()
-    assert pixels._cache.size <= limit
+    assert pixels.cache.size <= limit
 
 
 def test_what_is_kept_is_not_read_again(data, folder):
@@ -83,12 +84,12 @@ def test_what_is_kept_is_not_read_again(data, folder):
     assert data.pixels.images(rows).any(), "the caller may write into the batch"
 
 
-def test_several_threads_may_read_at_once(data, folder):
-    pixels = FilePixels(folder, View(32))
+def test_several_threads_may_read_at_once(data, folder, suite):
+    pixels = FilePixels(folder, View(32), suite.source)
     wanted = data.pixels.images(data.manifest)
     found = list(in_threads(lambda _: pixels.images(data.manifest), list(range(4))))
     assert all((batch == wanted).all() for batch in found)
-    assert pixels._cache.size == wanted.nbytes
+    assert pixels.cache.size == wanted.nbytes
 
 
 def test_a_byte_cache_counts_an_array_once():
@@ -235,6 +236,19 @@ def test_size_takes_a_part_of_all_splits(size, wanted, folder, suite):
     assert all(set(data.rows(split)["group"]) == set(suite.groups.names) for split in wanted)
 
 
+def test_available_takes_what_is_there_and_checks_no_count(folder, suite, tmp_path):
+    rows = table_rows(folder)
+    missing = [row for row in rows[1:] if row[3] == "1"][:3]
+    for row in missing:
+        (folder / "images" / row[1]).unlink()
+    with pytest.raises(EnvironmentProblem, match="3 of"):
+        load_data(suite, data_dir=folder.parent)
+    data = load_data(suite, "available", data_dir=folder.parent)
+    assert data.size == "available"
+    assert data.rows("val").shape[0] == 8 - 3
+    assert split_sizes(suite, "available") == suite.splits
+
+
 @pytest.mark.parametrize("size", ["15", "25", "0", "-16", "1.5", "²", "all"])
 def test_a_size_that_is_none_is_refused(size, suite):
     with pytest.raises(UsageError) as caught:
@@ -260,3 +274,27 @@ def test_parts_are_in_proportion_and_add_up(sizes):
         assert all(1 <= part <= size for part, size in zip(parts, sizes, strict=True))
         for part, size in zip(parts, sizes, strict=True):
             assert part == 1 or abs(part - total * size / sum(sizes)) < len(sizes)
+
+
+def test_a_group_that_must_be_empty_is_named_when_it_is_not(folder, tmp_path):
+    change = ("groups = [4, 4, 4, 4]", "groups = [4, 0, 4, 4]")
+    wrong = bird_suite(tmp_path / "wrong", change)
+    with pytest.raises(EnvironmentProblem, match='"landbird_on_water" must be empty') as caught:
+        load_data(wrong, data_dir=folder.parent)
+    assert str(caught.value.where).endswith("expected.test.groups")
+
+
+def test_a_split_of_unknown_size_is_not_counted(folder, tmp_path):
+    changes = [("train = 24", "train = 0"), ("n = 24\n", "n = 0\n")]
+    suite = bird_suite(tmp_path / "open", *changes)
+    assert load_data(suite, data_dir=folder.parent).rows("train").shape[0] == 24
+    with pytest.raises(UsageError) as caught:
+        load_data(suite, "20", data_dir=folder.parent)
+    assert "available" in caught.value.choices
+
+
+def test_shares_of_groups_without_training_images_are_zero(data, folder, suite):
+    groups = ["waterbird_on_water", "waterbird_on_air"]
+    assert data.train_shares("train", groups) == (10 / 24, 0.0)
+    alone = load_data(suite, splits=["test"], data_dir=folder.parent)
+    assert alone.train_shares() is None

@@ -10,6 +10,7 @@ from ifambench.data.load import check_files, load_data
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.suites.catalog import load_suite
 from tests.data.bird_files import bird_suite, write_birds
+from tests.data.file_suites import file_suite, write_image
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,50 @@ def test_a_folder_without_its_table_is_named(tmp_path, suite):
     (folder / "metadata.csv").unlink()
     with pytest.raises(EnvironmentProblem, match="is there, but has no metadata"):
         find_data_folder(suite, tmp_path)
+
+
+def test_the_mark_of_a_suite_may_be_a_folder(tmp_path):
+    suite = file_suite(
+        {"reader": "image_folder", "patterns": [{"path": "train/{y}/{name}", "split": "test"}]},
+        ["a", "b"],
+        {"test": 0},
+    )
+    with pytest.raises(EnvironmentProblem) as caught:
+        find_data_folder(suite, tmp_path)
+    assert str(tmp_path / "mini" / "train") in str(caught.value.where)
+    write_image(tmp_path / "mini/train/a/1.jpg")
+    assert find_data_folder(suite, tmp_path) == tmp_path / "mini"
+    assert find_data_folder(suite, tmp_path / "mini") == tmp_path / "mini"
+
+
+@pytest.mark.parametrize(("kind", "told"), [("http", True), ("gdrive", True), ("manual", False)])
+def test_what_can_be_fetched_is_said(kind, told, tmp_path):
+    how = {"instructions": "ask"} if kind == "manual" else {"urls": ["https://example.org/a.zip"]}
+    suite = file_suite(
+        {"reader": "cub", "homepage": "https://example.org"},
+        ["a", "b"],
+        {"test": 0},
+        download=[{"name": "a.zip", "kind": kind, **how}],
+    )
+    with pytest.raises(EnvironmentProblem) as caught:
+        find_data_folder(suite, tmp_path)
+    assert ("ifambench data fetch mini" in str(caught.value.next_step)) is told
+    assert "https://example.org" in str(caught.value.next_step)
+
+
+def test_masks_of_a_pattern_may_be_absent_too(tmp_path):
+    source = {
+        "reader": "image_folder",
+        "patterns": [{"path": "val/{y}/{name}", "split": "test"}],
+        "mask_pattern": "fg_mask/val/{y}/{name}.npy",
+        "mask_format": "npy",
+    }
+    needed = file_suite(source, ["a", "b"], {"test": 0})
+    optional = file_suite({**source, "masks_optional": True}, ["a", "b"], {"test": 0})
+    assert has_masks(needed, tmp_path)
+    assert not has_masks(optional, tmp_path)
+    (tmp_path / "fg_mask/val").mkdir(parents=True)
+    assert has_masks(optional, tmp_path)
 
 
 def test_masks(tmp_path, suite):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from ifambench.data.images import View, read_image, read_mask
 from ifambench.errors import EnvironmentProblem
+from ifambench.models.timm_import import import_timm
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -139,3 +140,34 @@ def test_a_truncated_image_is_named(name, tmp_path):
 def test_a_folder_is_no_image(tmp_path):
     with pytest.raises(EnvironmentProblem):
         read_image(tmp_path, View(8))
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (333, 251), (64, 64), (97, 301)])
+@pytest.mark.parametrize("crop", [0.875, 0.9, 0.95, 1.0])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("mode", ["center", "squash"])
+def test_the_pixels_are_those_of_timms_evaluation_transform(
+    size, crop, interpolation, mode, tmp_path
+):
+    transform = timm_transform(
+        (3, 160, 160), interpolation=interpolation, crop_pct=crop, crop_mode=mode, normalize=False
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    path = saved(tmp_path, noise, "image.jpg", quality=90)
+    with Image.open(path) as image:
+        expected = transform(image.convert("RGB")).permute(1, 2, 0).numpy()
+    found = read_image(path, View(160, crop, interpolation, mode))
+    assert (found == expected).all()
+
+
+def timm_transform(*arguments, **options):
+    return import_timm().data.create_transform(*arguments, **options)
+
+
+def test_a_squashed_image_keeps_its_borders(tmp_path):
+    pixels = ramp(60, 90)
+    found = read_image(saved(tmp_path, pixels), View(30, crop_mode="squash"))
+    assert found[..., 1].min() <= 2
+    assert found[..., 1].max() >= 87
+    mask = saved(tmp_path, pixels[..., 1] > 44, "mask.png")
+    assert read_mask(mask, View(30, crop_mode="squash"))[:, 15:].all()

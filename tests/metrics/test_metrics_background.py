@@ -5,7 +5,7 @@ import pytest
 from metrics_support import CONTEXT, GROUPS, find, predictions, tables
 
 from ifambench.metrics.background import background_rows
-from ifambench.metrics.uncertainty import bonett_price
+from ifambench.metrics.uncertainty import bonett_price, wilson
 
 A, B = GROUPS[:2]
 VARIANTS = {
@@ -49,11 +49,36 @@ def test_gap_without_a_variant_is_undefined_with_a_reason():
     assert row.reason == "variants not evaluated: mixed_rand"
 
 
-def test_gap_without_a_common_image_is_undefined_with_a_reason():
-    apart = {"mixed_same": {A: [0]}, "mixed_rand": {B: [0]}}
+def test_gap_without_a_common_image_is_that_of_two_samples():
+    apart = {"mixed_same": {A: [0, 0, 1]}, "mixed_rand": {B: [0, 1, 1, 1]}}
     rows = score("mixed_same", "mixed_rand", variants=apart)
-    assert "both variants" in find(rows, "bg_gap").reason
+    row = find(rows, "bg_gap")
+    assert row.value == pytest.approx(2 / 3 - 1 / 4)
+    assert (row.n, row.ci_method) == (7, "newcombe")
+    assert (row.ci_low, row.ci_high) == newcombe(2, 3, 1, 4)
     assert "both variants" in find(rows, "flip_rate").reason
+    assert not [row for row in rows if row.metric.startswith("bg_flip")]
+
+
+def newcombe(a, m, b, n):
+    """Method 10 of Newcombe (1998), written out."""
+    (p, q), (l1, u1), (l2, u2) = (a / m, b / n), wilson(a, m), wilson(b, n)
+    low = p - q - ((p - l1) ** 2 + (u2 - q) ** 2) ** 0.5
+    high = p - q + ((u1 - p) ** 2 + (q - l2) ** 2) ** 0.5
+    return pytest.approx(low), pytest.approx(high)
+
+
+def test_newcombe_gives_the_published_example():
+    """Newcombe (1998), table II, 56/70 and 48/80: 0.0524 to 0.3339."""
+    low, high = newcombe(56, 70, 48, 80)
+    assert (round(low.expected, 4), round(high.expected, 4)) == (0.0524, 0.3339)
+
+
+def test_the_gap_is_the_difference_of_its_flips():
+    rows = score(*VARIANTS)
+    lost, won = (find(rows, name) for name in ("bg_flip_rate", "bg_flip_back_rate"))
+    assert (lost.value, won.value, lost.n) == (2 / 8, 1 / 8, 8)
+    assert find(rows, "bg_gap").value == lost.value - won.value
 
 
 def test_flips_count_changes_between_wrong_classes_too():

@@ -174,7 +174,7 @@ def gallery(side: int = 64, grid: int = 8, per_group: int = 2, seed: int = 2) ->
 
 def metrics() -> list[dict[str, Any]]:
     """The metric rows that these tables really give, with few resamples."""
-    context = ScoreContext(GROUPS, TRAIN_SHARES, MINORITY, resamples=200)
+    context = ScoreContext(GROUPS, TRAIN_SHARES, MINORITY, labels=LABELS, resamples=200)
     scored = score_tables(Tables(predictions(), explanations()), context)
     return [asdict(row) for row in scored]
 

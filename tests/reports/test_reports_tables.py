@@ -133,7 +133,12 @@ def test_undefined_has_a_reason_and_is_not_zero(record: RunRecord):
 def test_background_rows(record: RunRecord):
     section = _section(record, "background")
     names = [row[0] for row in section.rows]
-    assert names == [*record.protocol.variants, "BG-Gap"]
+    assert names == [
+        *record.protocol.variants,
+        "BG-Gap ↓",
+        "FG-only drop ↓",
+        "only_bg: over chance ↓",
+    ]
     assert section.kinds[-1] == "total"
     assert section.rows[-1][2].endswith(" pp")
 

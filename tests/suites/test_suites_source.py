@@ -37,7 +37,7 @@ def test_a_suite_of_files_is_read(tmp_path):
         (
             'variants = ["original"]',
             'variants = ["original", "mixed_rand"]',
-            "not implemented yet",
+            "names no variant of test: ['mixed_rand']",
         ),
         (
             "[splits]",

