@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import torch
 
-from ifambench.records.files import write_atomic
+from ifambench.atomic import write_atomic
 from ifambench.train.interrupts import Stop
 from ifambench.train.selection import Best
 from ifambench.train.state import Training

@@ -12,7 +12,15 @@ import numpy as np
 
 from ifambench.errors import UsageError
 from ifambench.models.timm_vit import TimmVit
-from ifambench.train.linear_head import Features, Linear, Scaling, as_linear, features, set_head
+from ifambench.train.linear_head import (
+    Features,
+    Linear,
+    Scaling,
+    as_linear,
+    classes_to_fit,
+    features,
+    set_head,
+)
 from ifambench.train.recipes import Recipe
 from ifambench.train.trainset import TrainSet
 
@@ -40,8 +48,9 @@ def refit_last_layer(
     scaling = Scaling.of(features(model, train))
     found = scaling.standardised(features(model, val))
     rng = np.random.default_rng(seed)
-    strength, accuracy = _choose_strength(found, recipe.strengths, rng)
-    fits = [_fit_balanced(found, strength, rng) for _ in range(recipe.retrainings)]
+    classes = model.num_classes
+    strength, accuracy = _choose_strength(found, recipe.strengths, rng, classes)
+    fits = [_fit_balanced(found, strength, rng, classes) for _ in range(recipe.retrainings)]
     weight = np.mean([fit.weight for fit in fits], axis=0)
     bias = np.mean([fit.bias for fit in fits], axis=0)
     set_head(model.vit.head, scaling.raw(Linear(weight, bias)))
@@ -49,7 +58,7 @@ def refit_last_layer(
 
 
 def _choose_strength(
-    found: Features, strengths: tuple[float, ...], rng: np.random.Generator
+    found: Features, strengths: tuple[float, ...], rng: np.random.Generator, classes: int
 ) -> tuple[float, float]:
     """The strength with the best worst group on the half it was not fitted on."""
     order = rng.permutation(len(found.y))
@@ -61,7 +70,7 @@ def _choose_strength(
         )
     scores = []
     for strength in strengths:
-        fits = [_fit_balanced(fitted, strength, rng) for _ in range(_CHOOSING_DRAWS)]
+        fits = [_fit_balanced(fitted, strength, rng, classes) for _ in range(_CHOOSING_DRAWS)]
         scores.append(float(np.mean([_worst_group(fit, held_out) for fit in fits])))
     best = int(np.argmax(scores))
     return strengths[best], scores[best]
@@ -72,20 +81,24 @@ def _worst_group(fit: Linear, data: Features) -> float:
     return min(float(right[data.group == g].mean()) for g in np.unique(data.group))
 
 
-def _fit_balanced(data: Features, strength: float, rng: np.random.Generator) -> Linear:
+def _fit_balanced(
+    data: Features, strength: float, rng: np.random.Generator, classes: int
+) -> Linear:
     """Fit on a subset in which every group is as large as the smallest."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
+    there = classes_to_fit(data, "DFR")
     members = [np.flatnonzero(data.group == g) for g in np.unique(data.group)]
     size = min(len(m) for m in members)
     chosen = data.rows(np.concatenate([rng.choice(m, size, replace=False) for m in members]))
     regression = LogisticRegression(
         C=strength, l1_ratio=1.0, solver="liblinear", max_iter=1000, random_state=0
     )
-    if len(np.unique(data.y)) == 2:
+    if len(there) == 2:
         regression.fit(chosen.x, chosen.y)
-        return as_linear(regression.coef_, regression.intercept_)
+        return as_linear(regression.coef_, regression.intercept_, there, classes)
     every = OneVsRestClassifier(regression).fit(chosen.x, chosen.y).estimators_
     coefficients = np.concatenate([one.coef_ for one in every])
-    return as_linear(coefficients, np.concatenate([one.intercept_ for one in every]))
+    intercepts = np.concatenate([one.intercept_ for one in every])
+    return as_linear(coefficients, intercepts, there, classes)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from ifambench.atomic import write_text_atomic
 from ifambench.data.manifest import SuiteData
 from ifambench.models.base import Classifier
 from ifambench.models.catalog import build_model
@@ -16,7 +17,6 @@ from ifambench.models.checkpoints import given_sha256
 from ifambench.models.timm_vit import TimmVit
 from ifambench.models.weights import load_weights, made_by, save_weights
 from ifambench.progress import Progress
-from ifambench.records.files import write_text_atomic
 from ifambench.records.lock import run_lock
 from ifambench.records.record import RECORD_FILE, read_record
 from ifambench.train.crew import Crew

@@ -11,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ifambench.atomic import write_bytes_atomic
 from ifambench.errors import UsageError
 from ifambench.models.timm_vit import TimmVit
-from ifambench.records.files import write_bytes_atomic
 from ifambench.train.ranks import current_ranks
 from ifambench.train.trainset import TrainSet
 
 Floats = NDArray[np.float64]
 _BATCH = 256
+_NEVER = -1e4
+"""A logit that loses against every other one and is still a number."""
 
 
 class Features(NamedTuple):
@@ -91,15 +93,38 @@ def features(model: TimmVit, images: TrainSet, cache: Path | None = None) -> Fea
     return Features(x.astype(np.float64), images.y.numpy(), images.group.numpy())
 
 
-def as_linear(coefficients: Floats, intercept: Floats) -> Linear:
+def as_linear(
+    coefficients: Floats, intercept: Floats, fitted: NDArray[np.int64], classes: int
+) -> Linear:
     """A fitted regression as one row per class.
 
-    A binary regression has one row, the log odds of class 1; half of it goes to each class.
+    A binary regression has one row, the log odds of the second class; half of it goes to each.
+    A class without an image to fit on gets a bias with which it is never predicted.
+
+    Args:
+        coefficients: (F, D) for the F classes that were fitted, or (1, D) for two.
+        intercept: (F,) or (1,).
+        fitted: (F,) indices of these classes, rising.
+        classes: C.
     """
-    if len(coefficients) > 1:
-        return Linear(coefficients, intercept)
-    half = np.concatenate([-coefficients, coefficients]) / 2
-    return Linear(half, np.concatenate([-intercept, intercept]) / 2)
+    if len(coefficients) == 1:
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercept = np.concatenate([-intercept, intercept]) / 2
+    weight, bias = np.zeros((classes, coefficients.shape[1])), np.full(classes, _NEVER)
+    weight[fitted], bias[fitted] = coefficients, intercept
+    return Linear(weight, bias)
+
+
+def classes_to_fit(data: Features, what: str) -> NDArray[np.int64]:
+    """The classes that have images, rising.
+
+    Raises:
+        UsageError: If there are not two of them.
+    """
+    found = np.unique(data.y)
+    if len(found) < 2:
+        raise UsageError(f"{what} needs images of two classes at least, there are {len(found)}")
+    return found
 
 
 def set_head(head: nn.Module, linear: Linear) -> None:

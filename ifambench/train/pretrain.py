@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ifambench.atomic import write_text_atomic
 from ifambench.data.generated import generation_of, generation_params
 from ifambench.data.waterdigits import pretraining_images
 from ifambench.models.base import DataConfig
@@ -30,7 +31,6 @@ from ifambench.models.tokens import drop_patches, embed, encode
 from ifambench.models.vit import micro_vit
 from ifambench.models.weights import save_weights
 from ifambench.progress import Progress
-from ifambench.records.files import write_text_atomic
 from ifambench.suites.catalog import load_suite
 from ifambench.suites.spec import Suite
 from ifambench.train.augment import colour_jitter

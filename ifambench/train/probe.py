@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from ifambench.models.timm_vit import TimmVit
 from ifambench.progress import Progress
-from ifambench.train.linear_head import Features, Linear, Scaling, as_linear, features, set_head
+from ifambench.train.linear_head import (
+    Features,
+    Linear,
+    Scaling,
+    as_linear,
+    classes_to_fit,
+    features,
+    set_head,
+)
 from ifambench.train.trainset import TrainSet
 
 _MAX_ITERATIONS = 5000
@@ -63,7 +71,7 @@ def probe(
     fitted, chosen_on = scaling.standardised(fitted), scaling.standardised(chosen_on)
     tried = []
     for strength in sorted(strengths):  # the strongest penalty first: `max` keeps it among equals
-        linear = fit_linear(fitted, strength)
+        linear = fit_linear(fitted, strength, model.num_classes)
         tried.append(_Tried(strength, linear, float(linear.right(chosen_on).mean())))
         progress.advance(note=f"strength {strength:g}")
     best = max(tried, key=lambda one: one.accuracy)
@@ -72,12 +80,13 @@ def probe(
     return pd.DataFrame([row])
 
 
-def fit_linear(data: Features, strength: float) -> Linear:
-    """L2-penalised multinomial logistic regression."""
+def fit_linear(data: Features, strength: float, classes: int) -> Linear:
+    """L2-penalised multinomial logistic regression, one row for each of C classes."""
     from sklearn.linear_model import LogisticRegression
 
+    there = classes_to_fit(data, "a linear probe")
     regression = LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS).fit(data.x, data.y)
-    return as_linear(regression.coef_, regression.intercept_)
+    return as_linear(regression.coef_, regression.intercept_, there, classes)
 
 
 def _told(found: Features, progress: Progress) -> Features:

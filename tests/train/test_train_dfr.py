@@ -36,7 +36,7 @@ def test_blind_to_a_feature_that_only_tells_the_attribute():
     group = np.repeat([0, 1, 2, 3], [400, 20, 20, 400])
     y, place = group // 2, group % 2
     x = np.stack([y + rng.normal(0, 0.7, len(y)), 3.0 * place + rng.normal(0, 0.1, len(y))], 1)
-    linear = _fit_balanced(Features(x, y, group), 1.0, rng)
+    linear = _fit_balanced(Features(x, y, group), 1.0, rng, 2)
     assert abs(linear.weight[1, 1]) < 0.3 * abs(linear.weight[1, 0])
 
 
@@ -45,7 +45,7 @@ def test_three_classes():
     y = np.repeat([0, 1, 2], 60)
     x = np.eye(3)[y] + rng.normal(0, 0.1, (180, 3))
     data = Features(x, y, y)
-    assert _fit_balanced(data, 1.0, rng).right(data).mean() > 0.95
+    assert _fit_balanced(data, 1.0, rng, 3).right(data).mean() > 0.95
 
 
 def test_too_few_validation_images_of_a_class_are_refused():
@@ -54,4 +54,4 @@ def test_too_few_validation_images_of_a_class_are_refused():
     rng = np.random.default_rng(1)
     assert 9 in rng.permutation(10)[1::2]  # the only image of class 1 is held out
     with pytest.raises(UsageError, match="lack a class"):
-        _choose_strength(data, (1.0,), np.random.default_rng(1))
+        _choose_strength(data, (1.0,), np.random.default_rng(1), 2)

@@ -57,7 +57,7 @@ def test_the_strength_is_chosen_by_accuracy_and_the_stronger_penalty_among_equal
             n = len(data.y)
             return np.arange(n) < round(accuracies[self.strength] * n)
 
-    monkeypatch.setattr(probe_module, "fit_linear", lambda _, strength: Rigged(strength))
+    monkeypatch.setattr(probe_module, "fit_linear", lambda _, strength, classes: Rigged(strength))
     table = probe(*parts, (100.0, 10.0, 1.0, 0.1), tmp_path / "f", Progress())
     assert table["probe_strength"][0] == 1.0
 
@@ -65,6 +65,6 @@ def test_the_strength_is_chosen_by_accuracy_and_the_stronger_penalty_among_equal
 def test_a_stronger_penalty_gives_smaller_weights_and_three_classes_work():
     rng = np.random.default_rng(0)
     data = blobs(150, rng)
-    strong, weak = fit_linear(data, 1e-4), fit_linear(data, 1.0)
+    strong, weak = fit_linear(data, 1e-4, 3), fit_linear(data, 1.0, 3)
     assert np.abs(strong.weight).max() < np.abs(weak.weight).max() / 5
     assert weak.right(blobs(90, rng)).mean() > 0.95
