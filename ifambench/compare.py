@@ -140,10 +140,10 @@ def _side(run: LoadedRun, split: str, dropped: set[str]) -> _Side:
 
 
 def _gap_rows(sides: tuple[_Side, _Side], context: ScoreContext) -> list[paired.PairedRow]:
-    wanted = {SAME, RAND}
-    if not all(wanted <= set(side.predictions["variant"]) for side in sides):
-        return []
-    return [paired.gap_row(sides[0].predictions, sides[1].predictions, context)]
+    tables = sides[0].predictions, sides[1].predictions
+    common = set(tables[0]["variant"]) & set(tables[1]["variant"])
+    rows = [paired.mixed_rand_row(*tables, context)] if RAND in common else []
+    return [*rows, paired.gap_row(*tables, context)] if {SAME, RAND} <= common else rows
 
 
 def _explainer_rows(

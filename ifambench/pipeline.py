@@ -8,6 +8,7 @@ was: training at its last epoch, predictions and explanations at their last chun
 from __future__ import annotations
 
 import contextlib
+import io
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pandas as pd
 from ifambench.assemble import finished_record, started_record
 from ifambench.data.load import load_data
 from ifambench.data.manifest import SuiteData
+from ifambench.data.swap.pairing import joined_tables
 from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
 from ifambench.explain.measure import (
     ExplainResult,
@@ -58,6 +60,7 @@ __all__ = ["RunRequest", "follow", "follows", "make_plan", "run", "train"]
 
 _RUN_FILES = (
     *("run.json", "predictions.csv.gz", "explanations.csv.gz", "curves.csv", "training.csv"),
+    "pairing.csv.gz",
     "training.png",
     *("weights.safetensors", "gallery.npz", "report.md", "report.html"),
 )
@@ -146,11 +149,11 @@ def _work(plan: RunPlan, progress: Progress, crew: Crew) -> None:
     clock = Clock(folder / "work" / "phases.json")
     with clock.phase("data"):
         data = _load(plan, progress)
+    rows = _evaluated_rows(plan, data)
     with clock.phase("train"):
         fitted = _fit(plan, data, progress, crew)
     if request.remove_parts:
         remove_parts(fitted.model, request.remove_parts)
-    rows = _evaluated_rows(plan, data)
     key = digest([plan.key(), data.digest, fitted.sha256])
     with clock.phase("predict"):
         journal = Journal(folder / "work" / "predictions.jsonl", key)
@@ -207,8 +210,16 @@ def _fit_plan(plan: RunPlan) -> FitPlan:
 
 
 def _evaluated_rows(plan: RunPlan, data: SuiteData) -> pd.DataFrame:
-    parts = [data.rows(plan.protocol.eval_split, variant) for variant in plan.protocol.variants]
-    return pd.concat(parts, ignore_index=True)
+    split = plan.protocol.eval_split
+    parts = {name: data.rows(split, name) for name in plan.protocol.variants}
+    empty = next((name for name, rows in parts.items() if rows.empty), None)
+    if empty is not None:
+        raise EnvironmentProblem(
+            f'no image of the split "{split}" has the variant "{empty}"',
+            where=f"--size {data.size}",
+            next_step="get the missing images, or choose a protocol without it",
+        )
+    return pd.concat(parts.values(), ignore_index=True)
 
 
 def _explain(
@@ -255,11 +266,19 @@ def _store(
         "curves": write_table(folder / "curves.csv", explained.curves),
         "training": write_table(folder / "training.csv", fitted.table),
     }
+    if data.tables:
+        tables["pairing"] = write_table(folder / "pairing.csv.gz", _pairing(data))
     write_bytes_atomic(folder / "gallery.npz", gallery_of(data, predictions, explained))
     record = finished_record(plan, record, fitted, data, tables, clock.rows())
     stored = Tables(predictions, explained.explanations)
     metrics = scored(stored, record)
     write_record(folder, record.model_copy(update={"metrics": metrics}))
+
+
+def _pairing(data: SuiteData) -> pd.DataFrame:
+    """Which background each object got, of all swaps, as text that is stored as it is."""
+    text = joined_tables(data.tables.values())
+    return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
 
 
 def _finish(folder: Path) -> None:

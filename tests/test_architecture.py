@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "ifambench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "settings", "registry", "progress"}
+BASE = {"errors", "settings", "registry", "progress", "atomic"}
 RECORDS = {"rescore", "metrics", "records", "comparable", "compare", "compare_seeds", "gates"}
 RECORDS |= {"leaderboard", "ranking", "reports", "verdict"}
 WORK = {"train", "predict", "explain"}

@@ -120,6 +120,20 @@ def test_a_verdict_where_lower_is_better():
     assert "better than x on bg_gap" in found.verdict
 
 
+def test_the_accuracy_on_random_backgrounds_is_paired():
+    primary = {"protocol": {"primary_metric": "mixed_rand_accuracy"}}
+    runs = [
+        run(STRONG, variants={"mixed_rand": found}, model=name, **primary)
+        for name, found in (("x", WEAK), ("y", STRONG))
+    ]
+    found = compare_runs(*runs)
+    shift = row(found, "mixed_rand_accuracy")
+    assert (shift["a"], shift["b"]) == pytest.approx((0.625, 0.93))
+    assert shift["better"] == "b"
+    assert found.verdict.startswith("y is 30.5 pp [")
+    assert "mixed_rand_accuracy" not in set(compare_runs(run(WEAK), run(WEAK)).rows["metric"])
+
+
 def test_a_primary_metric_without_a_paired_form_is_said_to_have_none():
     primary = {"protocol": {"primary_metric": "spurious_ap"}}
     found = compare_runs(run(WEAK, **primary), run(STRONG, model="y", **primary))

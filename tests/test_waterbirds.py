@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from ifambench.assemble import started_record
-from ifambench.errors import UsageError
+from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.models.catalog import choose_model
 from ifambench.pipeline import RunRequest, make_plan, run
 from ifambench.progress import Progress
+from ifambench.records.store import read_table
 from ifambench.suites.catalog import load_suite
 from ifambench.train.facts import training_facts
 from ifambench.train.recipes import recipe_for
@@ -120,13 +121,27 @@ def test_swapped_places_and_natural_photos_are_evaluated(tmp_path):
     gap = rows["bg_gap", "mixed_same-mixed_rand"].value
     assert gap == pytest.approx(right["mixed_same"] - right["mixed_rand"])
     assert rows["gap_id_ood", "original_context"].n == 5
+    pairs = read_table(found.folder / "pairing.csv.gz", found.record.tables["pairing"])
+    swapped = pairs.groupby("variant").size().to_dict()
+    assert swapped == {name: n for name, n in images.items() if name in swapped}
+    assert {"mixed_same", "mixed_rand"} <= swapped.keys()
 
 
 def test_of_what_is_available_only_groups_with_images_are_evaluated(tmp_path):
     nicopp.write(tmp_path)
     asked = {"data_dir": tmp_path, "size": "available", "threads": 1}
-    record = run(RunRequest("nicopp", TINY, tmp_path / "runs", **asked), Progress()).record
+    record = run(RunRequest("nico++", TINY, tmp_path / "runs", **asked), Progress()).record
     assert record.groups == ["car_autumn", "fishing_rod_dim", "hot_air_balloon_autumn"]
     assert record.train_shares == pytest.approx([2 / 6, 1 / 6, 2 / 6])
     worst = next(row for row in record.metrics if row.metric == "worst_group_accuracy")
     assert worst.group in record.groups
+
+
+def test_without_an_image_to_evaluate_nothing_is_trained(request_for, tmp_path):
+    asked = request_for(TINY, size="available", threads=1)
+    table = next(tmp_path.glob("*/metadata.csv"))
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(line for line in lines if line.split(",")[3] != "2"))
+    with pytest.raises(EnvironmentProblem, match='no image of the split "test"'):
+        run(asked, Progress())
+    assert not list(tmp_path.rglob("weights.safetensors"))

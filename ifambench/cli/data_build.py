@@ -143,7 +143,10 @@ def build_waterbirds(
     places: Annotated[
         tuple[Path, Path],
         typer.Option(
-            metavar="LAND WATER", help="Two folders of photos; all photos below are taken."
+            metavar="LAND WATER",
+            help="Two folders of photos; all photos below are taken.",
+            exists=True,
+            file_okay=False,
         ),
     ],
     out: _Out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from ifambench.errors import CheckFailed
 
 if TYPE_CHECKING:
     from ifambench.data.verify import Finding
+    from ifambench.suites.spec import Suite
 
 _SHOWN = 10
 """Findings of each kind that are shown; JSON has all."""
@@ -47,7 +49,7 @@ def command(
         )
     folder = find_data_folder(content, data_dir)
     with shown_progress(stderr()) as progress:
-        found = verify_suite(content, folder, progress, fast=fast)
+        found = verify_suite(content, folder, progress, fast=fast, data_dir=data_dir)
     errors = [item for item in found if item.level == "error"]
     lines = [*_lines(found), _summary(len(errors), fast)]
     data = {
@@ -59,11 +61,10 @@ def command(
     annotations = {_line(item): "error" for item in errors[:_SHOWN]}
     emit(format, data, [], lines=lines, annotations=annotations)
     if errors:
-        count = "1 finding" if len(errors) == 1 else f"{len(errors):,} findings"
         raise CheckFailed(
-            count,
+            _summary(len(errors), fast=False),
             where=str(folder),
-            next_step="get the data again (ifambench data fetch), or correct the suite file",
+            next_step=_remedy(content, suite),
         )
 
 
@@ -86,5 +87,12 @@ def _line(item: Finding) -> str:
 
 
 def _summary(errors: int, fast: bool) -> str:
-    unchecked = "; images were not opened (--fast)" if fast else ""
-    return ("findings" if errors else "no findings") + unchecked
+    counted = {0: "no findings", 1: "1 finding"}.get(errors, f"{errors:,} findings")
+    return counted + ("; images were not opened (--fast)" if fast else "")
+
+
+def _remedy(suite: Suite, name: str) -> str:
+    """What helps: the files again, or another suite file."""
+    again = shlex.join(["ifambench", "data", "fetch", name]) if suite.download else ""
+    got = f"move the folder away and get the data again ({again})" if again else "correct the data"
+    return f"{got}, or correct the suite file"

@@ -60,6 +60,7 @@ def _run_command(run: LoadedRun) -> str:
     words = ["run", suite, "--model", model, "--seed", str(record.seed)]
     for option in ("--protocol", "--data-dir"):
         words += asked[asked.index(option) :][:2] if option in asked else []
+    words += ["--skip-bad-images"] if "--skip-bad-images" in asked else []
     if record.suite.size != "default":  # else the two runs could not be compared
         words += ["--size", record.suite.size]
     return _shell(*words, "--output", str(output))

@@ -341,8 +341,13 @@ StrictOption = Annotated[
 ]
 
 
-def chosen_suite(name: str | None, file: Path | None) -> str:
+def chosen_suite(name: str | None, file: Path | None, what: str = "suite") -> str:
     """The suite as `load_suite` takes it, from SUITE or --suite-file.
+
+    Args:
+        name: The argument.
+        file: The option.
+        what: What the argument can name.
 
     Raises:
         UsageError: If neither is given, or both.
@@ -351,8 +356,12 @@ def chosen_suite(name: str | None, file: Path | None) -> str:
 
     if (name is None) == (file is None):
         raise UsageError(
-            "no suite is given" if name is None else "SUITE and --suite-file are both given",
-            next_step="ifambench list suites" if name is None else "give one of the two",
+            f"no {what} is given"
+            if name is None
+            else f"{what.upper()} and --suite-file are both given",
+            next_step=f"ifambench list{' suites' if what == 'suite' else ''}"
+            if name is None
+            else "give one of the two",
         )
     if file is None:
         return str(name)

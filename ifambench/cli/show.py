@@ -53,7 +53,7 @@ def command(
     format: options.FormatOption = Format.table,
 ) -> None:
     """Show what is known of a name."""
-    name = options.chosen_suite(name, suite_file)
+    name = options.chosen_suite(name, suite_file, "name")
     suite = _suite(name)
     if images is not None or out is not None:
         _draw(suite, name, images or 4, out, data_dir)
@@ -160,9 +160,9 @@ def _draw(
             where="--images",
             next_step="ifambench list suites",
         )
+    from ifambench.atomic import write_bytes_atomic
     from ifambench.cli.console import stderr
     from ifambench.cli.progress_view import shown_progress
-    from ifambench.records.files import write_bytes_atomic
     from ifambench.reports.contact_sheet import contact_sheet, sheet_rows
 
     split = suite.suite.protocol[suite.suite.default_protocol].eval_split

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,19 +80,21 @@ def command(
     What columns and folders mean is guessed from their usual names, and said. The file is checked
     against the data before it is written.
     """
+    from ifambench.atomic import write_bytes_atomic
     from ifambench.data.draft.parts import Asked, suite_name
     from ifambench.data.draft.suite_text import suite_text
-    from ifambench.records.files import write_bytes_atomic
 
     asked = Asked(name, label, attribute or (), split, image_column, id, images, masks)
     _check_out(out, force)
     draft = _draft(data, asked)
     _check_name(asked.name or suite_name(draft.folder.name), named=asked.name is not None)
     write_bytes_atomic(out, suite_text(draft, asked).encode())
-    parent = draft.folder.parent
+    parent = str(draft.folder.parent)
+    model = "vit-ti" if "train" in draft.splits else "ckpt:PATH"  # nothing to train on
+    words = (["validate"], ["show", "--images", "2"], ["run", "--model", model])
     following = [
-        f"ifambench {verb} {out}{more} --data-dir {parent}"
-        for verb, more in (("validate", ""), ("show", " --images 2"), ("run", " --model vit-ti"))
+        shlex.join(["ifambench", verb, str(out), *more, "--data-dir", parent])
+        for verb, *more in words
     ]
     told = {"suite_file": str(out), "decisions": draft.decisions, "next": following}
     lines = [*draft.decisions, str(out), *(f"next: {text}" for text in following)]
@@ -124,11 +128,20 @@ def _check_out(out: Path, force: bool) -> None:
 
 
 def _check_name(name: str, *, named: bool) -> None:
+    from ifambench.data.draft.parts import suite_name
     from ifambench.suites.catalog import suite_names
+    from ifambench.suites.parts import NAME_PATTERN
 
     if name in suite_names():
         raise UsageError(
             f'there is a suite "{name}" already',
             where="--name" if named else "the name of the folder",
             next_step="choose another one: --name NAME",
+        )
+    if named and not re.match(NAME_PATTERN, name):
+        raise UsageError(
+            f'"{name}" cannot be the name of a suite',
+            where="--name",
+            choices=["small letters, digits, and . _ + - after the first"],
+            next_step=f"for instance --name {suite_name(name)}",
         )

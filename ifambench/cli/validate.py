@@ -99,8 +99,13 @@ def _show(verdicts: list[_Verdict], style: Format, *, single: bool) -> None:
         raise CheckFailed(
             f"{len(findings)} findings" if len(findings) > 1 else "1 finding",
             where=", ".join(item.suite for item in verdicts if item.findings),
-            next_step="correct the suite file",
+            next_step=f"correct the suite file{_or_data(verdicts)}",
         )
+
+
+def _or_data(verdicts: list[_Verdict]) -> str:
+    """Where images were looked at, they may be what is wrong."""
+    return ", or the data" if any(item.data == "found" for item in verdicts) else ""
 
 
 def _every_suite() -> list[_Verdict]:

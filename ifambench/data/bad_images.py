@@ -14,8 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ifambench.data.files import FilePixels, in_threads
+from ifambench.data.hdf5 import is_hdf5
 from ifambench.data.images import View
 from ifambench.data.manifest import Pixels, SuiteData
+from ifambench.data.masks import RLE
 from ifambench.errors import EnvironmentProblem
 from ifambench.progress import Progress
 from ifambench.suites.source import Source
@@ -65,15 +67,18 @@ def _readable(
 ) -> NDArray[np.bool_]:
     """Which rows can be read, (N,) bool; with a root, a file that is missing there is an error."""
     progress.start("check images", len(rows))
-    each = [rows.iloc[[place]] for place in range(len(rows))]
     found = np.ones(len(rows), dtype=bool)
-    for place, good in enumerate(in_threads(partial(_is_readable, pixels, root, masks), each)):
+    check = partial(_is_readable, pixels, rows, root, masks)
+    for place, good in enumerate(in_threads(check, range(len(rows)))):
         found[place] = good
         progress.advance()
     return found
 
 
-def _is_readable(pixels: Pixels, root: Path | None, masks: bool, row: pd.DataFrame) -> bool:
+def _is_readable(
+    pixels: Pixels, rows: pd.DataFrame, root: Path | None, masks: bool, place: int
+) -> bool:
+    row = rows.iloc[[place]]
     try:
         pixels.images(row)
         if masks and row["mask"].iloc[0]:
@@ -86,5 +91,7 @@ def _is_readable(pixels: Pixels, root: Path | None, masks: bool, row: pd.DataFra
 
 
 def _is_there(root: Path, name: str) -> bool:
-    """Whether there is a file behind an entry; those that are no files are."""
-    return not name or ":" in name or "#" in name or (root / name).is_file()
+    """Whether the file of an entry is there; run lengths have none."""
+    if not name or name.startswith(RLE):
+        return True
+    return (root / (name.rpartition("#")[0] if is_hdf5(name) else name)).is_file()

@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ifambench.data.hdf5 import hdf5_image, is_hdf5
-from ifambench.data.images import View, explained_failures, read_image, viewed
+from ifambench.data.images import View, explained_failures, read_image, shown_size, viewed
 from ifambench.data.masks import RLE, mask_size, read_mask
 from ifambench.errors import EnvironmentProblem
 from ifambench.progress import Progress
@@ -31,9 +31,8 @@ CACHE_BYTES = 2 * 2**30
 """Decoded images that are kept in memory; further ones are decoded again every time."""
 
 _MAX_THREADS = 32
-_ORIENTATION = 0x0112
-_LYING = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
+_WINDOW = 4096
+"""Items that are handed to the threads at once: a list of all would not fit for millions."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -147,7 +146,7 @@ class FilePixels:
         return np.stack([found[name] for name in wanted]) if wanted else empty
 
 
-def in_threads(work: Callable[[_Item], _Result], items: list[_Item]) -> Iterator[_Result]:
+def in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
     """The results in the order of the items; the first failure in that order is raised."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = min(cores or 1, len(items), _MAX_THREADS)
@@ -155,7 +154,8 @@ def in_threads(work: Callable[[_Item], _Result], items: list[_Item]) -> Iterator
         yield from map(work, items)
         return
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(work, items)
+        for start in range(0, len(items), _WINDOW):
+            yield from pool.map(work, items[start : start + _WINDOW])
 
 
 def rows_fingerprint(rows: pd.DataFrame) -> str:
@@ -252,6 +252,5 @@ def _file(path: Path) -> _Examined:
     with explained_failures(path):
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-            lying = image.getexif().get(_ORIENTATION) in _LYING
-    return hashlib.sha256(content).digest(), (height, width) if lying else (width, height)
+            size = shown_size(image)
+    return hashlib.sha256(content).digest(), size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from ifambench.errors import EnvironmentProblem
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_MOST_VALUES = 2**30
 SUFFIXES = (".h5", ".hdf5", ".h5py")
 
 
@@ -44,9 +46,30 @@ def hdf5_image(folder: Path, entry: str, key: str = "images") -> Image:
 
     file, _, index = entry.rpartition("#")
     with opened(folder / file) as arrays:
-        if key not in arrays or int(index) >= len(arrays[key]):
+        array = array_of(arrays, key, folder / file)
+        if int(index) >= len(array):
             raise EnvironmentProblem(f'"{key}" has no image {index}', where=str(folder / file))
-        return Image.fromarray(_pixels(np.asarray(arrays[key][int(index)]), folder / file))
+        if math.prod(array.shape[1:]) > _MOST_VALUES:
+            raise EnvironmentProblem(
+                f"an image has the shape {array.shape[1:]}", where=str(folder / file)
+            )
+        return Image.fromarray(_pixels(np.asarray(array[int(index)]), folder / file))
+
+
+def array_of(arrays: Any, key: str, path: Path) -> Any:
+    """An array of an opened file, not yet read.
+
+    Raises:
+        EnvironmentProblem: If there is none, or its values lie in another file.
+    """
+    found = arrays.get(key)
+    if not getattr(found, "shape", ()):
+        raise EnvironmentProblem(
+            f'there is no array "{key}"', where=str(path), choices=sorted(arrays)
+        )
+    if found.file.filename != arrays.filename or found.external or found.is_virtual:
+        raise EnvironmentProblem(f'the array "{key}" lies in another file', where=str(path))
+    return found
 
 
 @contextmanager
@@ -67,7 +90,7 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError) as error:  # the last two: damaged within
         raise EnvironmentProblem(f"cannot read the HDF5 file: {error}", where=str(path)) from error
 
 

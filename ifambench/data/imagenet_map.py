@@ -55,7 +55,7 @@ def _read(path: Path, suite: Suite) -> list[int]:
             where=str(path),
             next_step=f"ifambench data fetch {suite.id}, or put {path.name} there",
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _other(path, suite, str(error)) from error
     wanted = {str(k) for k in range(IMAGENET_CLASSES)}
     if not isinstance(table, dict) or set(table) != wanted:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 Interpolation = Literal["bilinear", "bicubic"]
 CropMode = Literal["center", "squash"]
 
+_ORIENTATION = 0x0112
+_LYING = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
+_MOST_PIXELS = 2**28
+"""Of a resized image, before it is cropped: a line of 1 x 60,000 would become enormous."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -51,7 +57,7 @@ def read_image(path: Path, view: View) -> NDArray[np.uint8]:
     Raises:
         EnvironmentProblem: If the file is missing or no whole image; names the path.
     """
-    with _opened(path) as image:
+    with upright(path) as image:
         return viewed(image if image.mode == "RGB" else image.convert("RGB"), view)
 
 
@@ -75,9 +81,15 @@ def read_mask(path: Path, view: View, threshold: int = 127) -> NDArray[np.bool_]
     """
     from PIL import Image
 
-    with _opened(path) as image:
+    with upright(path) as image:
         fitted = to_view(image.convert("L"), view, Image.Resampling.NEAREST)
         return np.asarray(np.asarray(fitted) > threshold)
+
+
+def shown_size(image: Image) -> tuple[int, int]:
+    """Width and height of an opened image as it is shown, EXIF orientation applied."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
 
 
 @contextmanager
@@ -98,8 +110,12 @@ def explained_failures(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image]:
-    """The image in an upright orientation; it is decoded within the block."""
+def upright(path: Path) -> Iterator[Image]:
+    """An image file in an upright orientation, with 8 bits; it is decoded within the block.
+
+    Raises:
+        EnvironmentProblem: If the file is missing or no whole image; names the path.
+    """
     from PIL import Image, ImageOps
 
     with explained_failures(path), Image.open(path) as image:
@@ -125,11 +141,16 @@ def to_view(image: Image, view: View, method: Resampling) -> Image:
         image: Upright.
         view: Size and crop.
         method: Interpolation of the resize.
+
+    Raises:
+        ValueError: If the image is so long and narrow that it would fill the memory.
     """
     size, shorter = view.image_size, min(image.size)
     resized = int(size / view.crop_pct)
     sides = (shorter, shorter) if view.crop_mode == "squash" else image.size
     width, height = (int(resized * side / shorter) for side in sides)
+    if width * height > _MOST_PIXELS:
+        raise ValueError(f"with {image.size[0]} x {image.size[1]} pixels it is too narrow")
     if (width, height) != image.size:
         image = image.resize((width, height), method)
     left, top = round((width - size) / 2), round((height - size) / 2)
@@ -140,5 +161,6 @@ def _damaged(path: Path, detail: str) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"the image file cannot be read: {detail}",
         where=str(path),
-        next_step="restore the file from the data's source",
+        next_step="restore the file from the data's source, or leave out what cannot be read: "
+        "ifambench run ... --skip-bad-images",
     )

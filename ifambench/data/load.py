@@ -131,10 +131,9 @@ def _without_bad(
     from ifambench.data.bad_images import readable_rows, without_bad_variants
 
     good, bad = readable_rows(place.folder, rows, view, progress, suite.source)
-    if bad:
-        place = replace(place, published=False)
-        if size != AVAILABLE:
-            check_groups(suite, good)
+    if bad and size != AVAILABLE:
+        check_groups(suite, good)
+    place = replace(place, published=place.published and not bad, skip_bad=True)
     data = _with_variants(suite, good, place, size, view, variants, progress)
     return without_bad_variants(replace(data, skipped=bad), progress)
 

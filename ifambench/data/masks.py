@@ -6,21 +6,23 @@ bright pictures, label maps with known values, or numpy arrays (`source.mask_for
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ifambench.data.images import View, explained_failures, to_view
+from ifambench.data.images import View, explained_failures, shown_size, to_view
 from ifambench.data.images import read_mask as read_bright
 from ifambench.errors import EnvironmentProblem
 from ifambench.suites.source import Source
 
 RLE = "rle:"
-_ORIENTATION = 0x0112
-_LYING = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
+_LONGEST_SIDE = 2**14
+_MOST_BYTES = 2**30
+"""Of a mask in memory; a small file may unpack to any size."""
 
 
 def read_mask(folder: Path, entry: str, view: View, source: Source) -> NDArray[np.bool_]:
@@ -56,8 +58,7 @@ def mask_size(folder: Path, entry: str, source: Source) -> tuple[int, int]:
         height, width = _array(folder, entry, source).shape
         return width, height
     with explained_failures(folder / entry), Image.open(folder / entry) as image:
-        width, height = image.size
-        return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else image.size
+        return shown_size(image)
 
 
 def whole_mask(folder: Path, entry: str, source: Source) -> NDArray[np.bool_]:
@@ -82,14 +83,16 @@ def decode_rle(runs: str, side: int) -> NDArray[np.bool_]:
     Raises:
         ValueError: If the runs are no pairs of numbers or leave the image.
     """
+    if not 0 < side <= _LONGEST_SIDE:
+        raise ValueError(f"a side of {side} pixels is not between 1 and {_LONGEST_SIDE}")
     flat = np.zeros(side * side, np.bool_)
     for lesion in runs.split(";"):
         numbers = [int(text) for text in lesion.split()]
         if len(numbers) % 2 or any(number < 0 for number in numbers):
             raise ValueError("the run lengths are no pairs of a gap and a length")
-        ends = np.cumsum(numbers, dtype=np.int64)
-        if len(ends) and ends[-1] > flat.size:
+        if sum(numbers) > flat.size:
             raise ValueError(f"the run lengths leave the {side} x {side} pixels")
+        ends = np.cumsum(numbers, dtype=np.int64)
         for start, end in zip(ends[::2], ends[1::2], strict=True):
             flat[start:end] = True
     return flat.reshape(side, side).T
@@ -119,15 +122,23 @@ def _runs(entry: str) -> NDArray[np.bool_]:
 def _loaded(path: Path) -> NDArray[Any]:
     """A numpy file; of an archive, its only array."""
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found as archive:
-            if len(archive.files) != 1:
-                raise ValueError(f"it holds {len(archive.files)} arrays instead of one")
-            return np.asarray(archive[archive.files[0]])
-    except EOFError as error:
+        if is_zipfile(path):
+            return _packed(path)
+        # Mapped, not read: a header that promises more than the file holds is refused by its size.
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (EOFError, BadZipFile, zlib.error) as error:
         raise ValueError("it is empty or cut off") from error
+
+
+def _packed(path: Path) -> NDArray[Any]:
+    """The only array of an archive."""
+    with ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {_MOST_BYTES:,} bytes")
+    with np.load(path, allow_pickle=False) as arrays:
+        if len(arrays.files) != 1:
+            raise ValueError(f"it holds {len(arrays.files)} arrays instead of one")
+        return np.asarray(arrays[arrays.files[0]])
 
 
 def _object(array: NDArray[Any], threshold: int) -> NDArray[np.bool_]:

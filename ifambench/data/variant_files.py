@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ifambench.data.bad_images import readable_rows
 from ifambench.data.files import FilePixels, content_digests
 from ifambench.data.manifest import Pixels
-from ifambench.data.readers.patterns import match_files
+from ifambench.data.readers.patterns import Shape, match_files
 from ifambench.data.variant_parts import Made, Place
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.progress import Progress
@@ -51,16 +52,34 @@ def file_variant(
     Raises:
         EnvironmentProblem: If files are missing and the variant is not declared a subset.
     """
-    root = _root(variant, place)
-    if variant.path is not None:
-        found = _by_pattern(suite, variant, rows, root)
-    else:
-        found = _by_place(suite, variant, rows, root)
+    root, found = listed_files(suite, variant, rows, place)
     marked = found.assign(variant=variant.id).reset_index(drop=True)
     alone = marked.assign(mask="")  # masks are digested with the originals
+    if place.skip_bad:
+        alone, _ = readable_rows(root, alone, base.view, Progress())
     digest = content_digests(root, alone, Progress())
     files = FilePixels(root, base.view, base.source, cache=base.cache)
     return Made(variant.id, marked, _OtherFiles(files, base), digest, _note(variant, marked, rows))
+
+
+def listed_files(
+    suite: Suite, variant: FilesVariant, rows: pd.DataFrame, place: Place
+) -> tuple[Path, pd.DataFrame]:
+    """The folder of a variant, and the rows with their paths in it; no file is opened.
+
+    Raises:
+        EnvironmentProblem: If files are missing and the variant is not declared a subset.
+    """
+    root = _root(variant, place)
+    by = _by_place if variant.path is None else _by_pattern
+    return root, by(suite, variant, rows, root)
+
+
+def is_begun(variant: FilesVariant, place: Place) -> bool:
+    """Whether some of the variant's files may be there: its folder is."""
+    below = variant.images if variant.path is None else Shape(variant.path, {}).fixed
+    roots = [root / name for root in place.roots() for name in variant.folders] or [place.folder]
+    return any((root / str(below)).is_dir() for root in roots)
 
 
 def _root(variant: FilesVariant, place: Place) -> Path:

@@ -20,11 +20,13 @@ class Place:
         folder: The suite's folder.
         data_dir: As given by the user, or None for the default places.
         published: Whether the images are the whole suite, so that published hashes hold.
+        skip_bad: Whether files that cannot be read are left out later, so that they are no error.
     """
 
     folder: Path
     data_dir: Path | None = None
     published: bool = True
+    skip_bad: bool = False
 
     def roots(self) -> list[Path]:
         """Folders below which others are looked for, in this order."""

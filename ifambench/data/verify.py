@@ -14,10 +14,13 @@ from ifambench.data.files import in_threads, rows_fingerprint
 from ifambench.data.folders import mask_folder
 from ifambench.data.hdf5 import is_hdf5
 from ifambench.data.readers import REGISTRY, Item, read_rows
+from ifambench.data.variant_files import is_begun, listed_files
+from ifambench.data.variant_parts import Place
 from ifambench.errors import EnvironmentProblem
 from ifambench.progress import Progress
 from ifambench.suites.source import PLUGIN
 from ifambench.suites.spec import Suite
+from ifambench.suites.variant import FilesVariant
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
-        kind: `list`, `count`, `fingerprint`, `missing`, `unreadable`, `mask`, `duplicate` or
-            `near duplicate`.
+        kind: `list`, `count`, `fingerprint`, `missing`, `unreadable`, `mask`, `variant`,
+            `duplicate` or `near duplicate`.
         where: The file, or the split and group.
         detail: What is wrong.
         level: A `note` is worth a look and no error.
@@ -39,9 +42,16 @@ class Finding:
 
 
 def verify_suite(
-    suite: Suite, folder: Path, progress: Progress | None = None, *, fast: bool = False
+    suite: Suite,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    fast: bool = False,
+    data_dir: Path | None = None,
 ) -> list[Finding]:
     """Check lists, counts and fingerprints, and unless `fast` decode every image and mask.
+
+    Variants that are files are listed and decoded too; that one is not there at all is a note.
 
     Near duplicates are images of different splits with the same difference hash: 8 x 8 signs of
     horizontal steps of a 9 x 8 grey picture (Krawetz 2013).
@@ -51,6 +61,7 @@ def verify_suite(
         folder: Its folder.
         progress: Told about each image.
         fast: Open no image.
+        data_dir: The data folder, where variants may lie beside the suite's folder.
 
     Returns:
         All findings, in the order of the splits.
@@ -66,7 +77,14 @@ def verify_suite(
     found = [*_counts(suite, rows), *missing]
     if not missing:
         found += _fingerprints(suite, rows)
-    return found if fast else found + _opened(suite, folder, rows, progress or Progress())
+    files = _variants(suite, rows, Place(folder, data_dir), found)
+    if fast:
+        return found
+    progress = progress or Progress()
+    found += _opened(suite, folder, rows, progress)
+    for root, paths in files:
+        found += _decoded(root, paths, suite, progress)
+    return found
 
 
 def _missing(suite: Suite, folder: Path, rows: pd.DataFrame) -> Iterator[Finding]:
@@ -109,6 +127,35 @@ def _fingerprints(suite: Suite, rows: pd.DataFrame) -> Iterator[Finding]:
         value = rows_fingerprint(rows[rows["split"] == split].reset_index(drop=True))
         if value != promised:
             yield Finding("fingerprint", split, f"sha256 of the list is {value}, not {promised}")
+
+
+def _variants(
+    suite: Suite, rows: pd.DataFrame, place: Place, found: list[Finding]
+) -> list[tuple[Path, list[str]]]:
+    """Folder and images of each variant that is files; what they lack is added to the findings."""
+    files = []
+    for variant in suite.variant:
+        here = rows[rows["split"].isin(variant.splits)]
+        if not isinstance(variant, FilesVariant) or here.empty:
+            continue
+        try:
+            root, listed = listed_files(suite, variant, here, place)
+        except EnvironmentProblem as error:
+            level: Literal["error", "note"] = "error" if is_begun(variant, place) else "note"
+            found.append(Finding("variant", variant.id, error.what, level))
+            continue
+        files.append((root, list(listed["path"])))
+    return files
+
+
+def _decoded(root: Path, paths: list[str], suite: Suite, progress: Progress) -> Iterator[Finding]:
+    """What is wrong within the files of a variant."""
+    progress.start("verify", len(paths))
+    assert suite.source is not None
+    source = suite.source
+    for item in in_threads(lambda path: examined(root, path, "", source), paths):
+        progress.advance()
+        yield from (Finding(*problem) for problem in item.problems)
 
 
 def _opened(suite: Suite, folder: Path, rows: pd.DataFrame, progress: Progress) -> list[Finding]:

@@ -141,8 +141,9 @@ def _adjusted_row(right: list[int], ns: list[int], context: ScoreContext) -> Met
 def weighted_row(
     declared: Declared, metric: str, weights: list[float], right: list[int], ns: list[int]
 ) -> MetricRow:
-    """A row for a weighted sum of independent rates, with its MOVER interval."""
+    """A row for a weighted mean of independent rates, with its MOVER interval."""
     low, high = mover_weighted_sum(weights, right, ns)
-    value = sum(w * c / n for w, c, n in zip(weights, right, ns, strict=True))
-    limits = {"ci_low": low, "ci_high": high, "ci_method": "mover_wilson"}
-    return make_row(declared, metric, value, sum(ns), **limits)
+    total = sum(w * c / n for w, c, n in zip(weights, right, ns, strict=True))
+    value = min(1.0, total)  # the last bits of hundreds of weights can lie above
+    limits = {"ci_low": max(0.0, min(low, value)), "ci_high": min(1.0, max(high, value))}
+    return make_row(declared, metric, value, sum(ns), ci_method="mover_wilson", **limits)

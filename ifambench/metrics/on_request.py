@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _CELL_KEYS = ("y", "group")
 _SHOWN = 20
+_ROW_FOR_EACH = {"gap_id_ood": "variants", "shortcut_gap": "shortcuts"}
 
 
 def in_cell(images: pd.DataFrame, cell: Mapping[str, Any], context: ScoreContext) -> pd.Series:
@@ -123,6 +124,9 @@ def _check_primary(primary: str, metrics: Mapping[str, Any], suite: Suite, where
     if "params" in info and primary not in metrics:
         step = f"add {where}.metrics.{primary}"
         raise UsageError(f"{primary} is computed only when asked for", where=key, next_step=step)
+    if len(metrics.get(primary, {}).get(_ROW_FOR_EACH.get(primary, ""), ())) > 1:
+        what = f"{primary} has one number for each of its {_ROW_FOR_EACH[primary]}, it cannot rank"
+        raise UsageError(what, where=key, next_step="name a single one, or another metric")
     needs_groups = ("worst_group_accuracy", "adjusted_accuracy", "group_mean_accuracy")
     if primary in needs_groups and len(suite.groups.names) == 1:
         step = 'write primary = "accuracy"'

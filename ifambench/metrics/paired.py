@@ -166,6 +166,15 @@ def gap_row(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> PairedRo
     return paired_row("bg_gap", means, len(pairs), found, f"bootstrap_{context.resamples}")
 
 
+def mixed_rand_row(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> PairedRow:
+    """Difference of the accuracies on mixed_rand, over the images that both runs have there."""
+    counts = cell_counts(pair_images(a, b, context, RAND), context.groups)
+    counts = counts[counts.sum(axis=1) > 0]  # objects of a group can all be too large to swap
+    if not counts.size:
+        return undefined("mixed_rand_accuracy", 0)
+    return average_row("mixed_rand_accuracy", counts, counts.sum(axis=1) / counts.sum(), context)
+
+
 def explainer_rows(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> list[PairedRow]:
     """Per explainer of both runs and metric: mean difference over the images both explained.
 

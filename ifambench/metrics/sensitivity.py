@@ -7,17 +7,20 @@ mean abar (Moayeri et al. 2022, RIVAL10, https://arxiv.org/abs/2201.10766),
 
 from -1 to 1: the difference as a share of the largest one that is possible at this mean. Positive
 means that the model relies on the foreground. It is undefined where abar is 0 or 1.
+
+As in the published code, both accuracies are means over the classes, and over all draws of the
+noise where several variants of a kind are given (three there).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from ifambench.metrics.background import pair_variants
 from ifambench.metrics.base import MetricRow, ScoreContext, Tables
 from ifambench.metrics.resampling import bootstrap_statistic
 from ifambench.metrics.rows import make_row, select_images
@@ -29,7 +32,7 @@ METRICS: dict[str, dict[str, Any]] = {
         "higher_is_better": True,
         "unit": "fraction",
         "version": 1,
-        "params": {"foreground": "variant?", "background": "variant?"},
+        "params": {"foreground": "variants?", "background": "variants?"},
     },
 }
 
@@ -50,38 +53,57 @@ def relative_foreground_sensitivity(background: float, foreground: float) -> flo
 
 
 def sensitivity_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:
-    """The row of this file, over the images that both noisy variants have, when asked for."""
+    """The row of this file, over the images that all noisy variants have, when asked for."""
     if NAME not in context.metrics:
         return []
-    names = _variants(context.metrics[NAME])
-    sides = [select_images(tables.predictions, context, name) for name in names]
-    pairs = pair_variants(*sides)
-    if pairs.empty:
-        reason = f"no image is in both {names[0]} and {names[1]}"
+    kinds = _variants(context.metrics[NAME])
+    images = _right_of(tables, [name for names in kinds for name in names], context)
+    if images.empty:
+        reason = f"no image is in all of {', '.join(kinds[0] + kinds[1])}"
         return [make_row(METRICS, NAME, None, 0, reason=reason)]
-    background, foreground = pairs["correct_before"], pairs["correct_after"]
-    value = relative_foreground_sensitivity(background.mean(), foreground.mean())
+    shares = [images[names].mean(axis=1) for names in kinds]  # of the draws, by image
+    means = [share.groupby(images["y"]).mean().mean() for share in shares]
+    value = relative_foreground_sensitivity(*means)
     if value is None:
-        which = "right" if background.all() else "wrong"
+        which = "right" if shares[0].min() == 1 else "wrong"
         reason = f"every image is {which} under both kinds of noise"
         return [make_row(METRICS, NAME, None, 0, reason=reason)]
-    cells = 2 * background.astype(int) + foreground.astype(int)
-    counts = np.bincount(cells, minlength=4)[None, :]
-    found = bootstrap_statistic(counts, _of_cells, context.resamples, context.seed)
-    limits = {"ci_low": min(found.low, value), "ci_high": max(found.high, value)}
+    if images["y"].value_counts().min() < 2:
+        remark = "no interval: a class has a single image"
+        return [make_row(METRICS, NAME, value, len(images), reason=remark)]
+    low, high = _interval(images["y"], shares, context)
+    limits = {"ci_low": min(low, value), "ci_high": max(high, value)}
     method = f"bootstrap_{context.resamples}"
-    return [make_row(METRICS, NAME, value, len(pairs), ci_method=method, **limits)]
+    return [make_row(METRICS, NAME, value, len(images), ci_method=method, **limits)]
 
 
-def _variants(params: Mapping[str, Any]) -> tuple[str, str]:
+def _variants(params: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """The variants with noise in the background and in the foreground."""
-    return params.get("background", BACKGROUND), params.get("foreground", FOREGROUND)
+    return list(params.get("background", [BACKGROUND])), list(
+        params.get("foreground", [FOREGROUND])
+    )
 
 
-def _of_cells(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From (R, 1, 4) shares of neither, foreground only, background only, both right."""
-    _, only_fg, only_bg, both = np.moveaxis(shares[:, 0], -1, 0)
-    return _sensitivity(only_bg + both, only_fg + both)
+def _right_of(tables: Tables, names: Sequence[str], context: ScoreContext) -> pd.DataFrame:
+    """By id the class `y` and, under the name of each variant, whether it is right."""
+    parts = [select_images(tables.predictions, context, name).set_index("id") for name in names]
+    right = [part["correct"].rename(name) for name, part in zip(names, parts, strict=True)]
+    return pd.concat([parts[0]["y"], *right], axis=1, join="inner").sort_index()
+
+
+def _interval(y: pd.Series, shares: list[pd.Series], context: ScoreContext) -> tuple[float, float]:
+    """Bootstrap of the images within their classes, each with all its draws."""
+    counts = pd.crosstab(y, [shares[0].rename("background"), shares[1].rename("foreground")])
+    background, foreground = (
+        counts.columns.get_level_values(side).to_numpy() for side in ("background", "foreground")
+    )
+
+    def statistic(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        mean = drawn.mean(axis=1)  # over the classes, (resamples, outcomes)
+        return _sensitivity(mean @ background, mean @ foreground)
+
+    found = bootstrap_statistic(counts.to_numpy(), statistic, context.resamples, context.seed)
+    return found.low, found.high
 
 
 def _sensitivity(
@@ -91,4 +113,4 @@ def _sensitivity(
     largest = 2 * np.minimum(mean, 1 - mean)
     with np.errstate(invalid="ignore", divide="ignore"):
         found = np.where(largest > 1e-12, (background - foreground) / largest, np.nan)
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(np.clip(found, -1, 1), dtype=np.float64)  # the last bit can be off

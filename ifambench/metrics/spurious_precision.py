@@ -62,29 +62,35 @@ def spurious_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:
     if "spurious_ap" not in context.metrics:
         return []
     images = select_images(tables.predictions, context)
-    pairs = list(_features(images, context.metrics["spurious_ap"], context))
+    found = list(_features(images, context.metrics["spurious_ap"], context))
+    pairs = [(p, q) for p, q in found if p.size]
     if not pairs:
         reason = "no class has both positive and negative images"
         return [make_row(METRICS, "spurious_ap", None, 0, reason=reason)]
     value = float(np.mean([average_precision(p, q) for p, q in pairs]))
+    n = sum(p.size + q.size for p, q in pairs)
+    lone = len(found) - len(pairs)
+    remark = f"{lone} of {len(found)} features have no positive image" if lone else None
+    if min(min(p.size, q.size) for p, q in pairs) < 2:
+        alone = "no interval: a feature has a single image on a side"
+        remark = "; ".join(text for text in (remark, alone) if text)
+        return [make_row(METRICS, "spurious_ap", value, n, reason=remark)]
     draws = np.mean([_draws(p, q, index, context) for index, (p, q) in enumerate(pairs)], axis=0)
     half = Z95 * float(draws.std(ddof=1))
     limits = {"ci_low": max(0.0, value - half), "ci_high": min(1.0, value + half)}
     fields = limits | {"ci_method": f"normal_bootstrap_{context.resamples}"}
-    n = sum(p.size + q.size for p, q in pairs)
-    return [make_row(METRICS, "spurious_ap", value, n, **fields)]
+    return [make_row(METRICS, "spurious_ap", value, n, reason=remark, **fields)]
 
 
 def _features(
     images: pd.DataFrame, params: Mapping[str, Any], context: ScoreContext
 ) -> Iterator[tuple[Scores, Scores]]:
-    """Scores of the positive and the negative images of each feature that has both."""
+    """Scores of the positive and the negative images of each feature that has negative ones."""
     sides = [images[in_cell(images, params[side], context)] for side in ("positive", "negative")]
     keys = ["y"] if "feature" not in params else ["y", f"a_{params['feature']}"]
     own = {y: part["prob_true"].to_numpy(dtype=float) for y, part in sides[0].groupby("y")}
     for (y, *_), part in sides[1].groupby(keys, sort=True):
-        if y in own:
-            yield own[y], part["prob_true"].to_numpy(dtype=float)
+        yield own.get(y, np.empty(0)), part["prob_true"].to_numpy(dtype=float)
 
 
 def _draws(p: Scores, q: Scores, index: int, context: ScoreContext) -> Scores:
@@ -100,10 +106,10 @@ def _draws(p: Scores, q: Scores, index: int, context: ScoreContext) -> Scores:
 def _weighted_precision(p: Scores, q: Scores, wp: NDArray[Any], wq: NDArray[Any]) -> Scores:
     """Average precision with (R, P) and (R, Q) weights of the images, (R,)."""
     scores = np.concatenate([p, q])
-    thresholds = np.unique(-scores)
-    place = np.searchsorted(thresholds, -scores)
-    onto = np.eye(thresholds.size)[place]
-    gained, lost = wp @ onto[: p.size], wq @ onto[p.size :]
-    hits, shown = gained.cumsum(axis=1), (gained + lost).cumsum(axis=1)
-    precision = np.divide(hits, shown, out=np.zeros_like(hits, dtype=float), where=shown > 0)
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of equal scores
+    hits = np.concatenate([wp, np.zeros_like(wq)], axis=1)[:, order].cumsum(axis=1)[:, last]
+    shown = np.concatenate([wp, wq], axis=1)[:, order].cumsum(axis=1)[:, last]
+    gained = np.diff(hits, axis=1, prepend=0)
+    precision = np.divide(hits, shown, out=np.zeros(hits.shape), where=shown > 0)
     return np.asarray((gained * precision).sum(axis=1) / wp.sum(axis=1), dtype=np.float64)

@@ -127,6 +127,7 @@ def as_labels(model: Classifier, suite: Suite, scope: LabelScope, source: str) -
             f"and {suite.id} maps its {len(names)} labels to none of them",
             where=source,
             choices=['a suite with labels = "imagenet-1k" or a section [imagenet]'],
+            next_step="ifambench list models, for models that are trained on the suite",
         )
     check_classes(found, len(names), source)
     return model

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ifambench.atomic import write_bytes_atomic
 from ifambench.errors import EnvironmentProblem
-from ifambench.records.files import write_bytes_atomic
 
 _MADE_BY = "made_by"
 #: What `torch.load(weights_only=True)` raises for files that are cut, foreign or need code to run.

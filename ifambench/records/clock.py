@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ifambench.records.files import write_text_atomic
+from ifambench.atomic import write_text_atomic
 from ifambench.records.schema import Phase
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ifambench.atomic import write_text_atomic
 from ifambench.errors import EnvironmentProblem
-from ifambench.records.files import write_text_atomic
 from ifambench.records.provenance import utc_now
 
 LOCK_FILE = ".lock"

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from ifambench.atomic import write_text_atomic
 from ifambench.errors import EnvironmentProblem
-from ifambench.records.files import write_text_atomic
 from ifambench.records.schema import SCHEMA_VERSION, RunRecord
 
 RECORD_FILE = "run.json"

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ifambench.atomic import write_bytes_atomic, write_text_atomic
 from ifambench.errors import EnvironmentProblem, UsageError
-from ifambench.records.files import write_bytes_atomic, write_text_atomic
 from ifambench.records.key import digest
 from ifambench.records.record import RECORD_FILE, read_record, record_text, write_record
 from ifambench.records.schema import RunRecord, Table

@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
+from ifambench.atomic import write_bytes_atomic
 from ifambench.errors import EnvironmentProblem
-from ifambench.records.files import write_bytes_atomic
 from ifambench.records.schema import Table
 
 TEXT_COLUMNS = ("id", "split", "variant", "group", "explainer", "operator")

@@ -30,6 +30,9 @@ AVERAGES = (
 )
 SWAP_DIFFERENCES = ("bg_gap", "fg_only_drop", "bg_signal", "shape_leak", "gap_id_ood")
 
+_MIXED = ("mixed_", "challenge.")
+_SWAPS = frozenset({"only_fg", "no_fg", "only_bg", "only_bg_b", "only_bg_t"})
+
 _AVERAGES_NOTE = (
     "Accuracy counts every image once; adjusted accuracy weights the groups by their shares in "
     "training; group-mean accuracy weights them equally, class-mean accuracy the classes."
@@ -44,11 +47,15 @@ _SWAP_NOTES = {
 }
 
 
+MANY_GROUPS = 30
+"""Groups that a table or figure shows; of more it shows the worst ones."""
+
+
 def groups_table(record: RunRecord) -> Section:
-    """Accuracy of each declared group, the worst one marked."""
+    """Accuracy of each declared group, the worst one marked; of many groups the worst ones."""
     shares = dict(zip(record.groups, record.train_shares or (), strict=False))
-    found = [row(record, "group_accuracy", group=name) for name in record.groups]
-    present = [item for item in found if item is not None]
+    present = shown_groups(record)
+    left_out = len(rows(record, "group_accuracy")) - len(present)
     worst = row(record, "worst_group_accuracy")
     return Section(
         "groups",
@@ -62,9 +69,27 @@ def groups_table(record: RunRecord) -> Section:
             Column("", "left", 8),
         ),
         tuple(_group_cells(record, item, shares.get(item.group), worst) for item in present),
-        (*methods_note(present), *_minority_note(record), *undefined_notes(present)),
+        (
+            *((_left_out_note(left_out),) if left_out else ()),
+            *methods_note(present),
+            *_minority_note(record),
+            *undefined_notes(present),
+        ),
         tuple("worst" if item.group == worst_group(record) else "" for item in present),
     ).without_empty_columns(numbers.UNDEFINED)
+
+
+def shown_groups(record: RunRecord) -> list[Metric]:
+    """The group accuracies in suite order; of more than `MANY_GROUPS` the smallest, rising."""
+    by_name = {item.group: item for item in rows(record, "group_accuracy")}
+    found = [by_name[name] for name in record.groups if name in by_name]
+    if len(found) <= MANY_GROUPS:
+        return found
+    return sorted(found, key=lambda item: 2 if item.value is None else item.value)[:MANY_GROUPS]
+
+
+def _left_out_note(count: int) -> str:
+    return f"The worst {MANY_GROUPS} groups; {numbers.count(count)} more are in run.json."
 
 
 def _group_cells(
@@ -80,7 +105,7 @@ def _group_cells(
 
 
 def _minority_note(record: RunRecord) -> tuple[str, ...]:
-    note = "* minority: the background contradicts the one usual for the class in training."
+    note = "* minority: a spurious attribute is not what is usual for the class."
     return (note,) if record.minority else ()
 
 
@@ -116,12 +141,13 @@ def background_table(record: RunRecord) -> Section:
     Without rows when no variant was evaluated.
     """
     original, others = variant_rows(record)
-    gaps = [item for name in SWAP_DIFFERENCES for item in rows(record, name)] if others else []
+    gaps = [item for name in SWAP_DIFFERENCES for item in rows(record, name) if _is_shown(item)]
+    gaps = gaps if others else []
     listed = [item for item in (original, *others) if item is not None and others]
     kinds: list[Kind] = ["" if item in listed else "total" for item in (*listed, *gaps)]
     return Section(
         "background",
-        "Background swaps",
+        "Background swaps" if _has_swaps(others) else "Image variants",
         (
             Column("variant", "left", ALWAYS),
             Column("n", priority=4),
@@ -142,6 +168,15 @@ def background_table(record: RunRecord) -> Section:
         ),
         tuple(kinds),
     ).without_empty_columns(numbers.UNDEFINED)
+
+
+def _is_shown(item: Metric) -> bool:
+    """A gap without its variants has a row in the record, for gates that ask for it, only."""
+    return item.metric != "bg_gap" or item.value is not None
+
+
+def _has_swaps(variants: list[Metric]) -> bool:
+    return any(item.variant in _SWAPS or item.variant.startswith(_MIXED) for item in variants)
 
 
 def variant_rows(record: RunRecord) -> tuple[Metric | None, list[Metric]]:

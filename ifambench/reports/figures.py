@@ -12,8 +12,8 @@ import pandas as pd
 
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import numbers
-from ifambench.reports.accuracy_tables import variant_rows
-from ifambench.reports.rows import RANDOM, class_name, explainers, row, rows, shown, worst_group
+from ifambench.reports.accuracy_tables import MANY_GROUPS, shown_groups, variant_rows
+from ifambench.reports.rows import RANDOM, class_name, explainers, row, shown, worst_group
 from ifambench.reports.svg import (
     ACCENT,
     FAINT,
@@ -44,12 +44,9 @@ class _Bar:
 
 def group_bars(record: RunRecord) -> str:
     """Accuracy of each group with its interval, the worst one in another colour."""
-    found = [item for item in rows(record, "group_accuracy") if item.value is not None]
+    found = [item for item in shown_groups(record) if item.value is not None]
     worst = worst_group(record)
-    bars = [
-        _Bar(item.group, item, WORST if item.group == worst else ACCENT)
-        for item in sorted(found, key=lambda item: record.groups.index(item.group))
-    ]
+    bars = [_Bar(item.group, item, WORST if item.group == worst else ACCENT) for item in found]
     return _bar_chart(bars, "groups", "Accuracy by group")
 
 
@@ -64,17 +61,17 @@ def variant_bars(record: RunRecord) -> str:
         for item in found
     ]
     gap = row(record, "bg_gap", group="all")
-    return _bar_chart(bars, "variants", "Accuracy by background variant", gap)
+    return _bar_chart(bars, "variants", "Accuracy by image variant", gap)
 
 
 def label_background_matrix(record: RunRecord, predictions: pd.DataFrame) -> str:
     """Accuracy for each class (rows) on each background (columns) of the original images.
 
-    The background is the first attribute of the suite.
+    The background is the first attribute of the suite. No figure for more classes than one shows.
     """
     attributes = [name for name in predictions.columns if name.startswith("a_")]
     frame = predictions[predictions["variant"] == "original"]
-    if not attributes or frame.empty:
+    if not attributes or frame.empty or frame["y"].nunique() > MANY_GROUPS:
         return ""
     right = (frame["y"] == frame["y_pred"]).groupby([frame["y"], frame[attributes[0]]])
     accuracy, count = right.mean().unstack(), right.size().unstack(fill_value=0)

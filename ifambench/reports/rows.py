@@ -24,6 +24,7 @@ LABELS = {
     "expected_calibration_error": "calibration error (ECE)",
     "group_accuracy": "group accuracy",
     "variant_accuracy": "variant accuracy",
+    "mixed_rand_accuracy": "mixed_rand accuracy",
     "bg_gap": "BG-Gap",
     "bg_flip_rate": "BG flips",
     "bg_flip_back_rate": "BG flips back",
@@ -41,6 +42,7 @@ LABELS = {
     "spurious_ap": "spurious AP",
     "accuracy_drop": "accuracy drop",
     "gap_id_ood": "ID-OOD gap",
+    "class_accuracy_gap": "class accuracy gap",
     "class_share_increase": "class share increase",
     "flip_rate": "flip rate",
     "flip_rate_from_correct": "lost by the swap",
@@ -60,7 +62,8 @@ LABELS = {
 IN_POINTS = frozenset(
     {
         *("bg_gap", "fg_only_drop", "bg_signal", "shape_leak", "fooled_by_background_excess"),
-        *("shortcut_gap", "accuracy_drop", "gap_id_ood", "class_share_increase"),
+        *("shortcut_gap", "accuracy_drop", "gap_id_ood"),
+        *("class_accuracy_gap", "class_share_increase"),
     }
 )
 """Metrics that are differences of fractions, shown in percentage points."""
@@ -191,7 +194,13 @@ def explainers(record: RunRecord) -> list[str]:
 
 
 def class_name(record: RunRecord, y: int) -> str:
-    """The name of a class, or `class <y>` where the suite gives none."""
+    """The name of a class, or `class <y>` where the suite gives none.
+
+    The index after the last label is that of a classifier with more classes, whose prediction is
+    one of those that belong to no label.
+    """
+    if y == len(record.labels) > 0:
+        return "none of the classes"
     return record.labels[y] if 0 <= y < len(record.labels) else f"class {y}"
 
 

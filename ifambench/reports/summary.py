@@ -25,6 +25,11 @@ _STATUS = {
 }
 
 
+_WRONG_LABELS = frozenset({"spurious_ap"})
+"""Primary metrics of suites in which some images carry a class that they do not show: to be right
+on these is to be fooled, so that no accuracy is a headline."""
+
+
 @dataclass(frozen=True)
 class KeyNumber:
     """One of the numbers at the top of a report."""
@@ -72,7 +77,8 @@ def key_numbers(record: RunRecord) -> list[KeyNumber]:
     """What ranks, worst group, accuracy, BG-Gap and the most faithful explainer, if they exist."""
     found = []
     primary = record.protocol.primary_metric
-    for metric in dict.fromkeys((primary, "worst_group_accuracy", "accuracy")):
+    others = () if primary in _WRONG_LABELS else ("worst_group_accuracy", "accuracy")
+    for metric in dict.fromkeys((primary, *others)):
         item = row(record, metric)
         if item is not None and metric != "bg_gap":
             text = shown_points(item) if metric in IN_POINTS else shown(item)
@@ -99,6 +105,8 @@ def _images(rate: Metric) -> int:
 
 
 def _worst(record: RunRecord) -> str:
+    if record.protocol.primary_metric in _WRONG_LABELS:
+        return ""
     worst = row(record, "worst_group_accuracy")
     mean = row(record, "group_mean_accuracy")
     if worst is None or worst.value is None:

@@ -48,7 +48,11 @@ __all__ = [
 
 _IN_TABLES = {*AVERAGES, *EXPLANATIONS, "group_accuracy", "variant_accuracy"}
 _IN_TABLES |= {*SWAP_DIFFERENCES, "flip_rate", "flip_rate_from_correct"}
+_IN_TABLES |= {"mixed_rand_accuracy"}  # the accuracy of that variant
 _IN_TABLES |= {"srg_over_random", "deletion_auc_over_random"}  # the second is in JSON and CSV only
+
+
+_MOST_COLUMNS = 16
 
 
 def metrics_frame(record: RunRecord) -> pd.DataFrame:
@@ -72,8 +76,11 @@ def summary_tables(record: RunRecord) -> list[Section]:
 
 
 def detail_tables(record: RunRecord) -> list[Section]:
-    """The tables of a run split by group: variants, then deletion AUC and SRG of explainers."""
-    if len(record.groups) == 1:
+    """The tables of a run split by group: variants, then deletion AUC and SRG of explainers.
+
+    None for one group, and none for more groups than a table can have columns.
+    """
+    if not 1 < len(record.groups) <= _MOST_COLUMNS:
         return []
     variants = [name for name in record.protocol.variants if name != "original"]
     sections = [

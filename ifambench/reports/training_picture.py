@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from ifambench.records.files import write_bytes_atomic
+from ifambench.atomic import write_bytes_atomic
 from ifambench.reports.svg import FAINT, SERIES, WIDTH, style
 
 if TYPE_CHECKING:

@@ -22,18 +22,16 @@ that no number of a table is ever taken for a class or a group.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from ifambench.suites.parts import Closed, Inside, Split, tag_by
+from ifambench.suites.parts import Closed, Inside, PathPattern, Split, fields_of, tag_by
 from ifambench.suites.source_base import SourceBase
 from ifambench.suites.source_table import MetadataCsv
 
 PLUGIN = "plugin:"
-_FIELD = re.compile(r"\{(\w+)\}")
 
 
 class Pattern(Closed):
@@ -45,7 +43,7 @@ class Pattern(Closed):
     apart. `{name}` ends in any image suffix if the pattern gives none.
     """
 
-    path: Inside
+    path: PathPattern
     split: Split | None = None
     """Of all these files, unless the path has `{split}`."""
     where: dict[str, list[str]] = Field(default_factory=dict)
@@ -69,7 +67,7 @@ class ImageFolder(SourceBase):
     """For `y`, `split` and attributes: value in the path -> declared name; else they are equal."""
     marker_path: Inside = ""
     """File or folder that must be there; by default the part of the first pattern before `{`."""
-    mask_pattern: Inside | None = None
+    mask_pattern: PathPattern | None = None
     """Mask of an image from its fields, instead of `masks`: a path in the suite's folder. If it
     ends in a field, `mask_suffix` is added."""
     exclude: list[str] = Field(default_factory=list)
@@ -164,7 +162,7 @@ class SiimRle(SourceBase):
     """CSV with `ImageId` and `EncodedPixels` (the field may begin with a blank)."""
     tubes: Inside
     """CSV with `ImageId` and `tube` (0 or 1); images that it does not list are for training."""
-    side: int = Field(default=1024, gt=0)
+    side: int = Field(default=1024, gt=0, le=2**14)
     suffix: str = ".png"
 
     @property
@@ -239,7 +237,7 @@ class Plugin(SourceBase):
 def _told(pattern: Pattern) -> set[str]:
     """What a pattern tells of its files: `y`, `split`, attributes, other fields."""
     split = ["split"] if pattern.split else []
-    told = {*_FIELD.findall(pattern.path), *pattern.set, *split}
+    told = {*fields_of(pattern.path), *pattern.set, *split}
     return told | ({"y"} if "y_index" in told else set())
 
 

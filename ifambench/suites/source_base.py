@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PureWindowsPath
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -71,6 +72,8 @@ class SourceBase(Closed):
 
     @model_validator(mode="after")
     def _masks_named(self) -> Self:
+        if not all(PureWindowsPath(name).parts for name in self.folders):
+            raise ValueError("folders must name a folder below the data folder")
         if self.masks_optional and self.mask_root is None:
             raise ValueError("masks_optional without masks")
         if (self.mask_format == "values") != bool(self.mask_values):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from ifambench.suites.parts import Closed, Inside, Name, Sha256, Split, tag_by
+from ifambench.suites.parts import Closed, Inside, Name, PathPattern, Sha256, Split, tag_by
 
 Fill = Literal["black", "mean", "blur", "tile", "inpaint", "external"]
 Swap = Literal[
@@ -24,7 +24,7 @@ Swap = Literal[
     "mixed_next",
 ]
 SWAPS: tuple[Swap, ...] = get_args(Swap)
-"""In the order of the draws that pair them."""
+"""All swaps. Random numbers are addressed by the position: new ones come last."""
 
 
 class _Base(Closed):
@@ -43,7 +43,7 @@ class FilesVariant(_Base):
 
     kind: Literal["files"] = "files"
     images: Inside | None = None
-    path: Inside | None = None
+    path: PathPattern | None = None
     aligned: bool = True
     subset: bool = False
     """Only some of the images have it."""
@@ -73,6 +73,8 @@ class SwapVariant(_Base):
     fg_dilate_px: int = Field(default=0, ge=0)
     bg_dilate_px: int = Field(default=0, ge=0)
     placement: Literal["keep", "center", "random"] = "keep"
+    quality_filter: bool = True
+    """Leave out objects that are tiny or huge; else every object that can be seen is kept."""
     manifest_sha256: Sha256 | None = None
     """Of the pairing table, so that the pairing is the published one."""
 

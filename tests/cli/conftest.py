@@ -33,6 +33,10 @@ def _plain_place(tmp_path, monkeypatch):
     names = [setting.env for setting in SETTINGS if setting.env]
     for name in [*names, "IFAMBENCH_SUITES", "GITHUB_STEP_SUMMARY", "FORCE_COLOR", "COLUMNS"]:
         monkeypatch.delenv(name, raising=False)
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(
+            name, str(tmp_path / "of the user")
+        )  # not suites and data of the machine
 
 
 @pytest.fixture

@@ -170,3 +170,12 @@ def test_a_generated_suite_has_no_files(cli):
 def test_settings_of_the_file_reach_the_commands(cli, manual, tmp_path):
     (tmp_path / "ifambench.toml").write_text('format = "json"\n')
     assert isinstance(json.loads(cli("data", "list").out), list)
+
+
+def test_verify_names_the_command_that_helps(cli, manual, tmp_path):
+    folder = write_birds(tmp_path / "data")
+    next((folder / "images").rglob("*.jpg")).write_bytes(b"no picture")
+    shown = cli("data", "verify", "tinybirds", "--data-dir", tmp_path / "data")
+    assert shown.code == 1
+    assert "1 finding\n" in shown.out
+    assert "correct the suite file" in shown.err

@@ -41,6 +41,26 @@ def test_build_swap_writes_a_suite_that_validate_takes(cli, birds, tmp_path):
     assert made.protocol["standard"].variants == ["original", "only_fg", "mixed_next"]
 
 
+def test_a_small_build_passes_validate(cli, tmp_path):
+    """No more images are explained than there are."""
+    words = ("--size", 200, "--variants", "only_fg", "--out", tmp_path / "small")
+    assert cli("data", "build-swap", "waterdigits", *words).code == 0
+    file = tmp_path / "small" / "suite.toml"
+    again = cli("validate", file, "--data-dir", file.parent)
+    assert again.code == 0, again.out
+    assert load_suite(str(file)).suite.protocol["standard"].explain.images == 80
+
+
+def test_build_waterbirds_refuses_places_that_are_not_there(cli, birds, places, tmp_path):
+    shown = cli(
+        *("data", "build-waterbirds", "--objects", birds[1], "--out", tmp_path / "new"),
+        *("--places", places[0], tmp_path / "nowhere"),
+    )
+    assert shown.code == 2
+    assert "--places" in shown.err
+    assert not (tmp_path / "new").exists()
+
+
 def test_build_swap_refuses_what_is_there(cli, birds, tmp_path):
     folder, suite = birds
     (tmp_path / "new").mkdir()

@@ -165,7 +165,7 @@ def columns_of(tmp_path: Path, **more: list) -> Path:
     [
         ({"y": ["a", "b"], "label": ["c", "d"]}, (), "2 columns could be the label: y, label"),
         ({"p": ["a", "b"], "q": ["c", "d"]}, (), "2 columns could be the label: p, q"),
-        ({"y": ["a"]}, (), "1 different labels"),
+        ({"y": ["a"]}, (), "only one label, a: a suite has between 2 and 1,000"),
         ({"y": ["a", ""]}, (), "images without a label"),
         ({"y": ["a", "b"]}, ("--label", "lable"), 'no column "lable"'),
         ({"label": ["a", "b"]}, ("--label", "lable"), "did you mean label?"),
@@ -180,7 +180,13 @@ def columns_of(tmp_path: Path, **more: list) -> Path:
         ({"y": ["a", "b"]}, ("--images", "photos"), 'no image "0.png" in'),
         ({"y": ["a", "b"]}, ("--masks", "shapes"), 'no mask "0.png" in shapes'),
         ({"y": ["a", "b"]}, ("--name", "waterdigits"), 'there is a suite "waterdigits" already'),
-        ({"y": ["a", "b"]}, ("--name", "My Suite"), "these data do not make a valid suite"),
+        ({"y": ["a", "b"]}, ("--name", "My Suite"), "for instance --name my-suite"),
+        ({"y": ["a", "b"], "split": ["train", "holdout"]}, (), "it has holdout, train"),
+        (
+            {"label": ["a", "b"], "y": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 3]},
+            (),
+            "valid: label, y",
+        ),
         ({"y": ["a", "b"]}, ("--out", "suite.txt"), "does not end in .toml"),
     ],
 )
@@ -203,13 +209,42 @@ def test_nonsense_is_refused(cli, tmp_path):
     image(tmp_path / "odd" / "dog" / "deep" / "1.png")
     assert "do not all lie equally deep" in cli("suite", "init", tmp_path / "odd").err
     assert "no columns" in cli("suite", "init", tmp_path / "odd", "--label", "y").err
+    image(tmp_path / "flat" / "1.png")
+    shown = cli("suite", "init", tmp_path / "flat")
+    assert (shown.code, "not lie in folders of classes: 1.png" in shown.err) == (2, True)
+    image(tmp_path / "one" / "cat" / "1.png")
+    shown = cli("suite", "init", tmp_path / "one")
+    assert (shown.code, "a folder for each class" in shown.err) == (2, True)
+
+
+def test_the_image_that_is_missing_is_named(cli, tmp_path):
+    path = columns_of(tmp_path, y=["a", "b"])
+    missing = next(iter(sorted((tmp_path / "mine").rglob("3.png"))))
+    missing.unlink()
+    shown = cli("suite", "init", path)
+    assert shown.code == 2
+    assert f'no image "{missing.name}" in {path.parent}' in shown.err
+
+
+def test_a_table_in_another_encoding_is_named(cli, tmp_path):
+    path = columns_of(tmp_path, y=["a", "b"])
+    path.write_bytes("path,y\nbär.png,a\n".encode("latin-1"))
+    shown = cli("suite", "init", path)
+    assert (shown.code, "not in UTF-8" in shown.err) == (2, True)
+
+
+def test_the_commands_that_follow_survive_spaces(cli, tmp_path):
+    for number in range(12):
+        image(tmp_path / "my data" / "pets" / ("cat", "dog")[number % 2] / f"{number}.png")
+    shown = cli("suite", "init", tmp_path / "my data" / "pets", "--out", "my suite.toml")
+    assert f"next: ifambench validate 'my suite.toml' --data-dir '{tmp_path}/my data'" in shown.out
 
 
 def test_more_than_a_thousand_labels_are_refused(cli, tmp_path):
     image(tmp_path / "many" / "0.png")
     n = 1001
     path = table(tmp_path / "many", {"path": ["0.png"] * n, "y": range(n)})
-    assert "1,001 different labels" in cli("suite", "init", path, "--label", "y").err
+    assert "1,001 labels" in cli("suite", "init", path, "--label", "y").err
 
 
 def test_help_at_80_columns(cli, monkeypatch):

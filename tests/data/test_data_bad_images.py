@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -129,3 +130,23 @@ def test_a_broken_file_of_a_variant_is_left_out_alone(tmp_path):
     assert left.skipped[0].endswith(path)
     assert len(left.rows("test")) == 16
     assert len(left.rows("test", "other")) == 15
+
+
+@pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b"no image")])
+def test_every_kind_of_damage_to_a_variant_can_be_skipped(damage, tmp_path):
+    write_birds(tmp_path / "data")
+    variant = '[[variant]]\nid = "other"\nimages = "others"\n\n[splits]'
+    suite = bird_suite(tmp_path, ("[splits]", variant))
+    folder = tmp_path / "data" / "tinybirds"
+    shutil.copytree(folder / "images", folder / "others")
+    asked = {"data_dir": tmp_path / "data", "variants": ["original", "other"]}
+    damage(folder / load_data(suite, **asked).rows("test", "other")["path"].iloc[0])
+    left = load_data(suite, **asked, on_bad="skip")
+    assert len(left.skipped) == 1
+    assert len(left.rows("test", "other")) == 15
+
+
+def test_a_missing_file_with_an_odd_name_is_no_damage(tmp_path):
+    rows = pd.DataFrame({"path": ["a#b:1.png"], "mask": [""]})
+    with pytest.raises(EnvironmentProblem, match="missing"):
+        readable_rows(tmp_path, rows, View(8), Progress())

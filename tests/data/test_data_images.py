@@ -171,3 +171,9 @@ def test_a_squashed_image_keeps_its_borders(tmp_path):
     assert found[..., 1].max() >= 87
     mask = saved(tmp_path, pixels[..., 1] > 44, "mask.png")
     assert read_mask(mask, View(30, crop_mode="squash"))[:, 15:].all()
+
+
+def test_a_line_that_would_fill_the_memory_is_refused(tmp_path):
+    Image.new("L", (1, 20_000)).save(tmp_path / "line.png")
+    with pytest.raises(EnvironmentProblem, match="1 x 20000 pixels it is too narrow"):
+        read_image(tmp_path / "line.png", View(224))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ifambench.data import masks
 from ifambench.data.hdf5 import hdf5_image, is_hdf5
 from ifambench.data.images import View, read_image
 from ifambench.data.masks import decode_rle, mask_size, read_mask
@@ -144,7 +145,9 @@ def test_a_lesion_at_the_top_right_stays_there(tmp_path):
     ).mean() > 0.97
 
 
-@pytest.mark.parametrize("runs", ["1", "1 a", "1 -1", "60 5", "0 65"])
+@pytest.mark.parametrize(
+    "runs", ["1", "1 a", "1 -1", "60 5", "0 65", f"0 {2**63}", f"{2**62} " * 4]
+)
 def test_run_lengths_that_are_none_are_refused(runs, tmp_path):
     with pytest.raises(EnvironmentProblem, match="a mask cannot be read"):
         read_mask(tmp_path, f"rle:8:{runs}", VIEW, BRIGHT)
@@ -185,6 +188,8 @@ def odd_zip():
         saved(np.zeros((9, 9)))[:200],
         two_arrays(),
         odd_zip(),
+        two_arrays()[:-30],
+        b"PK\x05\x06",
         b"",
         b"<html>",
     ],
@@ -253,3 +258,47 @@ def test_only_hdf5_entries_are_taken_for_such():
         True,
         *[False] * 3,
     ]
+
+
+def test_a_small_archive_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(masks, "_MOST_BYTES", 5_000)
+    np.savez_compressed(tmp_path / "m.npz", np.zeros((90, 90), bool))
+    with pytest.raises(EnvironmentProblem, match="unpacks to more than 5,000 bytes"):
+        read_mask(tmp_path, "m.npz", VIEW, NPY)
+
+
+@pytest.mark.parametrize("size", [10**5, 10**9])
+def test_a_header_that_promises_more_than_the_file_holds_is_refused(size, tmp_path):
+    head = saved(np.zeros((9, 9), np.uint8))[:128]
+    (tmp_path / "m.npy").write_bytes(head.replace(b"(9, 9)", f"({size}, {size})".encode())[:128])
+    with pytest.raises(EnvironmentProblem, match="cannot be read"):
+        read_mask(tmp_path, "m.npy", VIEW, NPY)
+
+
+def test_arrays_that_lie_in_another_file_are_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    pixels = np.zeros((1, 4, 4, 3), np.uint8)
+    (tmp_path / "secret").write_bytes(pixels.tobytes())
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["images"] = pixels
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["linked"] = h5py.ExternalLink("b.h5", "images")
+        layout = h5py.VirtualLayout(pixels.shape, pixels.dtype)
+        layout[:] = h5py.VirtualSource(tmp_path / "b.h5", "images", pixels.shape)
+        file.create_virtual_dataset("virtual", layout)
+        raw = [(tmp_path / "secret", 0, h5py.h5f.UNLIMITED)]
+        file.create_dataset("external", pixels.shape, pixels.dtype, external=raw)
+    for key in ("linked", "virtual", "external"):
+        with pytest.raises(EnvironmentProblem, match="lies in another file"):
+            hdf5_image(tmp_path, "a.h5#0", key)
+
+
+def test_an_enormous_image_is_not_read(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", (1, 10**6, 10**6, 3), np.uint8, chunks=(1, 64, 64, 3))
+        file.create_group("folder")
+    with pytest.raises(EnvironmentProblem, match="an image has the shape"):
+        hdf5_image(tmp_path, "a.h5#0")
+    with pytest.raises(EnvironmentProblem, match='no array "folder"'):
+        hdf5_image(tmp_path, "a.h5#0", "folder")

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ifambench.data.readers import read_rows
+from ifambench.data.readers import Item, read_rows
+from ifambench.data.readers.frame import rows_of
 from ifambench.errors import EnvironmentProblem
 from tests.data.bird_files import bird_suite, table_rows, write_birds, write_table
 
@@ -165,3 +166,27 @@ def test_the_official_layout_has_the_images_beside_the_table(folder, tmp_path):
         species.rename(folder / species.name)
     suite = bird_suite(tmp_path / "official", ('images = "images"\n', ""))
     assert read_rows(suite, folder)["path"].iloc[0].startswith("004.Groove_billed_Ani/")
+
+
+def test_ids_that_are_the_same_number_keep_one_order(folder, suite):
+    rows = table_rows(folder)
+    rows[5] = (f"0{rows[3][0]}", *rows[5][1:])
+    write_table(folder, rows)
+    once = read_rows(suite, folder)
+    write_table(folder, rows[::-1])
+    assert read_rows(suite, folder).equals(once)
+
+
+def test_a_column_that_is_there_twice_is_refused(folder, suite):
+    path = folder / "metadata.csv"
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([f"{head},y", *(f"{line},0" for line in lines)]), encoding="utf-8")
+    with pytest.raises(EnvironmentProblem, match='two columns "y"'):
+        read_rows(suite, folder)
+
+
+def test_a_path_is_no_run_length(folder, tmp_path):
+    item = Item("1", "rle:/../../secret.png", "test", "landbird", "here", {"place": "land"})
+    suite = bird_suite(tmp_path)
+    with pytest.raises(EnvironmentProblem, match="not a path below"):
+        rows_of(suite, folder, [item], partial=True)

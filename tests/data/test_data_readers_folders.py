@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ifambench.data.readers import read_rows
 from ifambench.data.readers.patterns import Shape, match_files, matches
@@ -320,3 +322,32 @@ def test_masks_with_a_suffix_beside_the_images(tmp_path):
     rows = read_rows(suite, tmp_path)
     assert rows["mask"].iloc[0] == "train/obj-country_bg-country/000_mask.png"
     assert rows["group"].unique().tolist() == ["country_country", "urban_country"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("{y}/{1st}.png", "cannot be called '1st'"),
+        ("{y}/{}.png", "cannot be called ''"),
+        ("{y}{name}.png", "something between them"),
+        ("{y}_{a}_{b}/{c}_{d}_{e}_{f}.png", "too many fields"),
+        ("../{y}/{name}.png", "without '..'"),
+    ],
+)
+def test_patterns_that_cannot_be_compared_are_refused(path, text):
+    source = {"reader": "image_folder", "patterns": [{"path": path, "split": "test"}]}
+    with pytest.raises(ValidationError, match=re.escape(text)):
+        file_suite(source, ["a", "b"], {"test": 0})
+
+
+def test_a_name_that_is_no_utf8_is_named(folder):
+    name = os.fsencode(folder / "train/cat/cat(home)") + b"/\xff.jpg"
+    try:
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        with open(name, "wb"):
+            pass
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(EnvironmentProblem, match="not UTF-8") as caught:
+        read_rows(metashift(), folder)
+    str(caught.value).encode("utf-8")  # can be printed

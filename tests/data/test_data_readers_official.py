@@ -58,6 +58,7 @@ def test_cub_reads_what_is_indexed_with_classes_from_one(cub):
         ("train_test_split.txt", "8 1\n", "8\n", "as many cells"),
         ("images.txt", "8 002", "7 002", "7 is there twice"),
         ("images.txt", "8 002", "8 ../002", "is not a path below"),
+        ("images.txt", f"8 {BIRDS[1]}/Bird_0007.jpg", "8 .", "is no image file"),
     ],
 )
 def test_cub_names_what_is_wrong(file, old, new, text, cub):
@@ -123,6 +124,12 @@ def test_pets_refuses_what_is_not_declared(pets):
     path.write_text(path.read_text().replace("american_bulldog_4 2 3 1", "beagle_4 5 2 4"))
     with pytest.raises(EnvironmentProblem, match='breed "beagle"'):
         read_rows(pets_suite(), pets)
+
+
+def test_pets_refuses_a_line_without_a_file(tmp_path):
+    write_text(tmp_path / "labels.csv", "file,breed,species\n,Abyssinian,cat\n")
+    with pytest.raises(EnvironmentProblem, match="no id or no path"):
+        read_rows(pets_suite("species", {"test": 0}), tmp_path)
 
 
 def test_pets_reads_a_table_and_draws_half_of_each_breed(tmp_path):

@@ -284,9 +284,7 @@ def test_masks_that_forbid_a_swap_are_counted(folder, tmp_path, suite):
     blank.save(mask)
     data = load_data(suite, data_dir=tmp_path, variants=SWAPS)
     assert len(data.rows("test", "only_fg")) == 15
-    assert data.warnings == (
-        "no background swap of 1 with an object below 2% of the image, of 16 images",
-    )
+    assert data.warnings == ("no background swap of 1 with an empty mask, of 16 images",)
 
 
 def test_a_published_pairing_is_checked(folder, tmp_path):
@@ -329,3 +327,22 @@ def test_a_pool_of_another_split_is_refused(folder, tmp_path):
     change = ('folders = ["places"]', 'folders = ["places"]\nsplits = ["val"]')
     with pytest.raises(UsageError, match="not for split test"):
         load_data(suite_with(tmp_path, change), data_dir=folder.parent, variants=["same_place"])
+
+
+def test_without_the_quality_filter_every_visible_object_is_kept(folder, tmp_path):
+    copy = tmp_path / "tinybirds"
+    shutil.copytree(folder, copy)
+    text = VARIANTS.replace('swap = "only_fg"\n', 'swap = "only_fg"\nquality_filter = false\n')
+    suite = bird_suite(tmp_path / "s", ("[protocol.standard]\n", text))
+    paths = load_data(suite, data_dir=tmp_path).rows("test")["mask"]
+    for path, dot in zip(paths, (True, False), strict=False):
+        with Image.open(copy / path) as image:
+            shape = Image.new("L", image.size)
+        if dot:
+            shape.paste(255, (25, 25, 29, 29))
+        shape.save(copy / path)
+    data = load_data(suite, data_dir=tmp_path, variants=["original", "only_fg", "next_tile"])
+    assert len(data.rows("test", "only_fg")) == 15  # but the empty one
+    assert len(data.rows("test", "next_tile")) == 14
+    assert "no background swap of 1 with an empty mask, of 16 images" in data.warnings
+    assert pixels_of(data, "only_fg").shape == (15, 32, 32, 3)

@@ -149,3 +149,27 @@ def test_the_difference_hash():
     steps[0, 1] = 0  # the first sign
     assert difference_hash(Image.fromarray(steps)) == 2**63 - 1
     assert difference_hash(Image.new("RGB", (20, 20), (9, 9, 9))) is None
+
+
+def variant_suite(tmp_path):
+    variant = '[[variant]]\nid = "other"\nimages = "others"\n\n[splits]'
+    return bird_suite(tmp_path / "with", ("[splits]", variant))
+
+
+def test_variants_are_looked_at_too(tmp_path, folder):
+    suite = variant_suite(tmp_path)
+    shutil.copytree(folder / "images", folder / "others")
+    assert verify_suite(suite, folder) == []
+    name = first_images(folder)[1].replace("images", "others")
+    path = folder / name
+    path.write_bytes(b"no image")
+    assert kinds(verify_suite(suite, folder)) == [("unreadable", name)]
+    path.unlink()
+    (found,) = verify_suite(suite, folder, fast=True)
+    assert (found.kind, found.where, found.level) == ("variant", "other", "error")
+    assert path.name in found.detail
+
+
+def test_a_variant_that_is_not_there_at_all_is_a_note(tmp_path, folder):
+    (found,) = verify_suite(variant_suite(tmp_path), folder, fast=True)
+    assert (found.kind, found.where, found.level) == ("variant", "other", "note")

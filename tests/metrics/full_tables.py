@@ -21,6 +21,7 @@ ASKED = {
     "spurious_ap": {"positive": {"kind": "class"}, "negative": {"kind": "spurious"}},
     "accuracy_drop": {"before": {"kind": "class"}, "after": {"kind": ["spurious"]}},
     "gap_id_ood": {"variants": ["outside"]},
+    "class_accuracy_gap": {"variant": "outside", "label": "water"},
     "class_share_increase": {"variant": "outside", "label": "water"},
 }
 RICH = replace(

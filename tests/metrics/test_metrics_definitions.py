@@ -11,9 +11,10 @@ import pytest
 from full_tables import RICH, rich_predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics_support import CONTEXT, GROUPS, find, tables
+from metrics_support import CONTEXT, GROUPS, find, predictions, tables
 
 from ifambench.metrics.calibration import expected_calibration_error
+from ifambench.metrics.class_accuracy import class_accuracy_rows
 from ifambench.metrics.score import score_tables
 
 seeds = st.integers(0, 10_000)
@@ -137,6 +138,16 @@ def test_classes_without_an_image_do_not_count():
         right.groupby(frame["y"]).mean().mean()
     )
     assert find(rows, "worst_class_accuracy").group in {"a", "c"}
+
+
+@pytest.mark.parametrize("classes", [147, 200, 1000])
+def test_means_over_many_classes_stay_within_bounds(classes):
+    y = list(range(classes))
+    for predicted, value in ((y, 1.0), ([classes] * classes, 0.0)):
+        frame = predictions({GROUPS[0]: predicted}).assign(y=y)
+        row = find(class_accuracy_rows(tables(frame), CONTEXT), "class_mean_accuracy")
+        assert row.value == pytest.approx(value)
+        assert 0 <= row.ci_low <= row.value <= row.ci_high <= 1
 
 
 def test_no_minority_no_row():

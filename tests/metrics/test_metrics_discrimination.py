@@ -124,6 +124,18 @@ def test_several_features_of_one_class_share_its_images():
     assert row.value == pytest.approx(np.mean(expected))
 
 
+def test_features_without_a_positive_image_are_named():
+    frame = originals()
+    frame = frame[(frame["y"] == 0) | (frame["a_kind"] == "spurious")]
+    row = find(spurious_rows(tables(frame), RICH), "spurious_ap")
+    own = frame[frame["y"] == 0]
+    expected = average_precision_score(own["a_kind"] == "class", own["prob_true"])
+    assert (row.value, row.n) == (pytest.approx(expected), len(own))
+    assert row.reason == "1 of 2 features have no positive image"
+    few = own.groupby("a_kind").head(1)
+    assert find(spurious_rows(tables(few), RICH), "spurious_ap").ci_low is None
+
+
 def test_spurious_precision_without_pairs_is_undefined():
     row = find(spurious_rows(tables(originals(a_kind="class")), RICH), "spurious_ap")
     assert (row.value, row.n) == (None, 0)

@@ -120,6 +120,47 @@ def test_sensitivity_row_uses_the_images_of_both_variants():
     assert row.ci_low <= row.value <= row.ci_high
 
 
+def published_sensitivity(frame, variants):
+    """As the code of Hard ImageNet: class means over all draws of the noise, then the formula."""
+    means = []
+    for names in variants:
+        part = frame[frame["variant"].isin(names)]
+        right = part["y_pred"] == part["y"]
+        means.append(np.mean([right[part["y"] == y].mean() for y in part["y"].unique()]))
+    middle = np.mean(means)
+    return (means[0] - means[1]) / (2 * min(middle, 1 - middle))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sensitivity_is_over_classes_and_draws(seed):
+    rng = np.random.default_rng(seed)
+    kinds = [[f"noise_{kind}{end}" for end in ("", ".1", ".2")] for kind in ("back", "fore")]
+    y = np.repeat([0, 1, 2], [4, 8, 20])
+    frames = [
+        predictions({GROUPS[0]: rng.integers(0, 4, y.size).tolist()}, variant=name).assign(y=y)
+        for names in kinds
+        for name in names
+    ]
+    frame = pd.concat(frames)
+    params = {"relative_foreground_sensitivity": {"background": kinds[0], "foreground": kinds[1]}}
+    context = replace(RICH, metrics=params)
+    row = find(sensitivity_rows(tables(frame), context), "relative_foreground_sensitivity")
+    assert row.value == pytest.approx(published_sensitivity(frame, kinds))
+    assert row.n == y.size
+    assert -1 <= row.ci_low < row.value < row.ci_high <= 1
+
+
+def test_sensitivity_of_a_class_with_one_image_has_no_interval():
+    frames = [
+        predictions({GROUPS[0]: predicted}, variant=f"noise_{kind}").assign(y=[0, 0, 1])
+        for kind, predicted in (("background", [0, 0, 0]), ("foreground", [0, 1, 1]))
+    ]
+    row = find(sensitivity_rows(tables(pd.concat(frames)), RICH), "relative_foreground_sensitivity")
+    assert row.value == pytest.approx(-1 / 3)  # 1/2 against 3/4, of a largest 3/4
+    assert (row.ci_low, row.ci_high) == (None, None)
+    assert "single image" in row.reason
+
+
 @pytest.mark.parametrize(("y", "which"), [(0, "right"), (1, "wrong")])
 def test_sensitivity_is_undefined_at_the_ends(y, which):
     row = noisy([y] * 3, [y] * 3)
@@ -167,6 +208,37 @@ def test_gap_to_a_variant_is_paired_or_not_by_its_ids():
 def test_gap_to_a_variant_that_was_not_evaluated_is_undefined():
     row = find(drop_rows(tables(originals()), RICH), "gap_id_ood")
     assert (row.value, row.n, row.reason) == (None, 0, "variants not evaluated: outside")
+
+
+def test_kinds_with_common_images_have_no_drop():
+    kinds = {"before": {"kind": "class"}, "after": {"kind": ["class", "spurious"]}}
+    context = replace(RICH, metrics={"accuracy_drop": kinds})
+    row = find(drop_rows(tables(originals()), context), "accuracy_drop")
+    assert (row.value, row.n) == (None, 0)
+    assert "in common" in row.reason
+
+
+def of_one_class(y, before, after):
+    """`class_accuracy_gap` of the class water, whose images are those with y = 1."""
+    frames = [
+        predictions({GROUPS[0]: predicted}, variant=name).assign(y=y)
+        for name, predicted in (("original", before), ("outside", after))
+    ]
+    params = {"class_accuracy_gap": ASKED["class_accuracy_gap"]}
+    context = replace(RICH, metrics=params)
+    return find(drop_rows(tables(pd.concat(frames)), context), "class_accuracy_gap")
+
+
+def test_class_accuracy_gap_is_over_the_images_of_the_class():
+    row = of_one_class([1, 1, 1, 0], before=[1, 0, 2, 0], after=[1, 1, 1, 1])
+    assert row.value == pytest.approx(3 / 3 - 1 / 3)
+    assert (row.n, row.variant, row.higher_is_better) == (3, "outside", False)
+    assert (row.ci_low, row.ci_high) == bonett_price(0, 2, 3)
+
+
+def test_class_accuracy_gap_needs_an_image_of_the_class():
+    row = of_one_class([0, 0], before=[1, 0], after=[1, 1])
+    assert (row.value, row.reason) == (None, "no image of the class water")
 
 
 def test_class_share_increase():
@@ -231,6 +303,20 @@ def test_wrong_parameters_are_named(metrics, text):
     assert text in str(caught.value)
     if "aurok" not in metrics:
         assert "protocol.standard.metrics" in caught.value.where
+
+
+@pytest.mark.parametrize(
+    ("primary", "params"),
+    [
+        ("gap_id_ood", {"variants": ["outside", "mixed_rand"]}),
+        ("shortcut_gap", {"shortcuts": ["place", "kind"]}),
+    ],
+)
+def test_a_metric_with_several_numbers_cannot_rank(primary, params):
+    with pytest.raises(UsageError, match="cannot rank"):
+        check_metrics({primary: params}, suite(), primary=primary)
+    single = {key: names[:1] for key, names in params.items()}
+    check_metrics({primary: single}, suite(), primary=primary)
 
 
 def test_two_labels_are_needed_for_a_roc_curve():

@@ -38,6 +38,13 @@ def test_background_signal_is_over_the_largest_class(variant):
     assert (row.ci_low, row.ci_high) == (low - 0.5, high - 0.5)
 
 
+def test_mixed_rand_accuracy_is_the_accuracy_on_that_variant():
+    row = find(score(original=[0, 0, 1, 2], mixed_rand=[0, 1, 1, 3]), "mixed_rand_accuracy")
+    assert (row.value, row.n, row.variant) == (2 / 4, 4, "mixed_rand")
+    assert (row.ci_low, row.ci_high) == wilson(2, 4)
+    assert row.higher_is_better
+
+
 def test_shape_leak():
     row = find(score(no_fg=[0, 0, 1, 1], only_bg_b=[0, 1, 0, 0]), "shape_leak")
     assert row.value == 3 / 4 - 1 / 4
@@ -84,4 +91,4 @@ def test_challenge_accuracy_is_over_foregrounds_on_all_backgrounds():
 
 
 def test_without_its_variants_a_metric_has_no_row():
-    assert score(original=[0, 0, 1, 2], mixed_rand=[0, 0, 1, 2], no_fg=[0, 0, 0, 0]) == []
+    assert score(original=[0, 0, 1, 2], mixed_same=[0, 0, 1, 2], no_fg=[0, 0, 0, 0]) == []

@@ -10,13 +10,14 @@ from rich.console import Console
 
 from ifambench.metrics.base import COLUMNS
 from ifambench.records.schema import RunRecord
-from ifambench.reports import tables
+from ifambench.reports import summary, tables
 from ifambench.reports.protocol import (
     cost_section,
     protocol_section,
     provenance_section,
     recipe_section,
 )
+from ifambench.reports.rows import class_name
 from ifambench.reports.section import Column, Section, escape_markdown, to_markdown, to_rich
 from tests.reports.golden_support import assert_golden
 
@@ -141,6 +142,72 @@ def test_background_rows(record: RunRecord):
     ]
     assert section.kinds[-1] == "total"
     assert section.rows[-1][2].endswith(" pp")
+
+
+def _variants(record: RunRecord, names: dict[str, str]) -> RunRecord:
+    """The record with some of its variants, under other names, and no gap."""
+    kept = []
+    for item in record.metrics:
+        if item.metric == "bg_gap":
+            kept.append(item.model_copy(update=_UNDEFINED))
+        elif item.metric == "variant_accuracy" and item.variant in names:
+            kept.append(item.model_copy(update={"variant": names[item.variant]}))
+    return record.model_copy(update={"metrics": kept})
+
+
+_UNDEFINED = {"value": None, "ci_low": None, "ci_high": None, "reason": "not evaluated"}
+
+
+def test_other_variants_are_no_background_swaps(record: RunRecord):
+    names = {"original": "original", "only_fg": "noise_foreground"}
+    section = _section(_variants(record, names), "background")
+    assert section.title == "Image variants"
+    assert [row[0] for row in section.rows] == ["original", "noise_foreground"]
+    assert not any("BG-Gap" in note for note in section.notes)
+
+
+def test_a_gap_without_its_variants_is_not_shown(record: RunRecord):
+    names = {"original": "original", "only_fg": "only_fg"}
+    section = _section(_variants(record, names), "background")
+    assert section.title == "Background swaps"
+    assert [row[0] for row in section.rows] == ["original", "only_fg"]
+
+
+def test_of_many_groups_the_worst_are_shown(record: RunRecord):
+    one = next(item for item in record.metrics if item.metric == "group_accuracy")
+    names = [f"group {index}" for index in range(40)]
+    found = [
+        one.model_copy(update={"group": name, "value": index / 40})
+        for index, name in enumerate(names[::-1])
+    ]
+    many = record.model_copy(update={"metrics": found, "groups": names, "train_shares": None})
+    section = _section(many, "groups")
+    assert [row[0] for row in section.rows] == names[:9:-1]
+    assert section.notes[0] == "The worst 30 groups; 10 more are in run.json."
+    assert tables.detail_tables(many) == []
+
+
+def test_accuracies_of_images_with_another_class_are_no_headline(record: RunRecord):
+    before = summary.key_numbers(record), summary.sentences(record)
+    protocol = record.protocol.model_copy(update={"primary_metric": "spurious_ap"})
+    changed = record.model_copy(update={"protocol": protocol})
+    assert {item.label for item in before[0]} - {
+        item.label for item in summary.key_numbers(changed)
+    } == {
+        "worst-group accuracy",
+        "accuracy",
+    }
+    assert summary.sentences(changed) == before[1][1:]
+
+
+def test_names_of_classes(record: RunRecord):
+    assert [class_name(record, y) for y in (0, 1, 2, 3)] == [
+        *record.labels,
+        "none of the classes",
+        "class 3",
+    ]
+    bare = record.model_copy(update={"labels": []})
+    assert class_name(bare, 0) == "class 0"
 
 
 def test_tables_without_rows_are_left_out(record: RunRecord):

@@ -27,7 +27,7 @@ from tests.suites.miniatures.pictures import BLUE, GREEN, SIDE, YELLOW, disc
 
 SPAWRIOUS = [f"spawrious-{k}-{d}" for k in ("o2o", "m2m") for d in ("easy", "medium", "hard")]
 SUITES = [
-    *("waterbirds", "waterbirds-cub50", "cub-waterbirds-ood", "celeba-hair", "urbancars", "nicopp"),
+    *("waterbirds", "waterbirds-cub50", "cub-waterbirds-ood", "celeba-hair", "urbancars", "nico++"),
     *("metashift-catdog-disc", "metashift-catdog-ifam", "oxford-pets-swap", *SPAWRIOUS),
 ]
 
@@ -303,7 +303,7 @@ def test_urbancars_takes_each_split_from_its_folder(tmp_path):
 
 def test_nico_draws_from_each_class_and_context(tmp_path):
     nicopp.write(tmp_path)
-    data = mini("nicopp", tmp_path)
+    data = mini("nico++", tmp_path)
     assert groups(data) == {
         "test": {"car_autumn": 4, "hot_air_balloon_autumn": 2, "fishing_rod_dim": 2},
         "val": {"car_autumn": 2, "hot_air_balloon_autumn": 1, "fishing_rod_dim": 1},

@@ -26,7 +26,7 @@ from tests.suites.miniatures import (
 )
 from tests.suites.miniatures.pictures import SIDE, disc
 
-ISIC = [f"isic-traps-{seed}" for seed in range(1, 6)]
+ISIC = ["isic-traps", *(f"isic-traps-{seed}" for seed in range(2, 6))]
 TEST_ONLY = ["in9", "imagenet-w", "hard-imagenet", "counteranimal", "spurious-imagenet"]
 TRAINED = ["rival10", "siim-acr-tube", "coco-on-places", "funnybirds", *ISIC]
 
@@ -192,8 +192,20 @@ def test_imagenet_w_brightens_a_band_of_the_photo(tmp_path):
 
 def test_carton_is_the_class_of_the_watermark():
     metrics = load_suite("imagenet-w").suite.protocol["standard"].metrics
-    label = metrics["class_share_increase"]["label"]
-    assert label_set("imagenet-1k").index(label) == 478
+    asked = [metrics[name] for name in ("class_accuracy_gap", "class_share_increase")]
+    assert {item["variant"] for item in asked} == {"watermark"}
+    assert {label_set("imagenet-1k").index(item["label"]) for item in asked} == {478}
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    [("hard-imagenet", "standard"), ("rival10", "standard"), ("rival10", "restricted")],
+)
+def test_sensitivity_is_over_three_draws_of_the_noise(name, protocol):
+    found = load_suite(name).suite.protocol[protocol]
+    asked = found.metrics["relative_foreground_sensitivity"]
+    assert [len(asked[kind]) for kind in ("foreground", "background")] == [3, 3]
+    assert {*asked["foreground"], *asked["background"]} <= set(found.variants)
 
 
 def test_hard_imagenet_and_masks_with_the_noise_of_jpeg(tmp_path):
@@ -320,7 +332,7 @@ def test_known_groups_beside_unknown_ones_are_checked(tmp_path):
 @pytest.mark.parametrize("seed", [1, 4])
 def test_isic_validation_photos_are_taken_out_of_training(seed, tmp_path):
     isic_traps.write(tmp_path, seed)
-    data = mini(f"isic-traps-{seed}", tmp_path)
+    data = mini(ISIC[seed - 1], tmp_path)
     assert groups(data) == {
         "train": {"benign": 5, "malignant": 1},
         "val": {"benign": 1, "malignant": 1},
@@ -339,9 +351,9 @@ def test_isic_validation_photos_are_taken_out_of_training(seed, tmp_path):
 def test_the_five_isic_files_differ_in_the_split_only():
     texts = [load_suite(name).path.read_text(encoding="utf-8") for name in ISIC]
     for seed, text in enumerate(texts, start=1):
-        changed = text.replace(f"isic-traps-{seed}", "isic-traps-1")
-        changed = changed.replace("isic-traps-1 to isic-traps-5", "all")
+        changed = text.replace(f"isic-traps-{seed}", "isic-traps")
         changed = changed.replace(f"split {seed} of 5", "split 1 of 5")
+        changed = changed.replace(f"Split {seed} of 5 of isic-traps:", "Split 1 of 5:")
         for split in ("train", "val", "test"):
             changed = changed.replace(f"isic_annotated_{split}{seed}", f"isic_annotated_{split}1")
         assert _without_listing(changed) == _without_listing(texts[0])

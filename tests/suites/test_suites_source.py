@@ -25,6 +25,7 @@ def test_a_suite_of_files_is_read(tmp_path):
         ('images = "images"', 'images = "C:/images"', "source.images"),
         ('"tiny_birds"]', '"../birds"]', "source.folders"),
         ('folders = ["tinybirds", "tiny_birds"]', "folders = []", "source.folders"),
+        ('"tiny_birds"]', '"."]', "folders must name a folder"),
         ('masks = "masks"', "masks_optional = true", "masks_optional without masks"),
         ('masks = "masks"', 'masks = "masks"\nmask_threshold = 255', "source.mask_threshold"),
         ('homepage = "', 'url = "', "source.url"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ifambench.data.composites.species import is_waterbird
 from ifambench.data.draws import Draws
 from ifambench.data.folders import find_data_folder
-from ifambench.data.images import explained_failures
+from ifambench.data.images import upright
 from ifambench.data.masks import RLE, whole_mask
 from ifambench.data.readers import read_rows
 from ifambench.errors import EnvironmentProblem, UsageError
@@ -132,11 +132,8 @@ def opacity(objects: Objects, item: Object) -> NDArray[np.float64]:
     source = objects.source
     if source is not None and (source.mask_format != "bright" or item.mask.startswith(RLE)):
         return whole_mask(objects.root, item.mask, source).astype(np.float64)
-    from PIL import Image, ImageOps
-
-    path = objects.root / item.mask
-    with explained_failures(path), Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("L")) / 255
+    with upright(objects.root / item.mask) as image:
+        return np.asarray(image.convert("L")) / 255
 
 
 def _classes(suite: Suite, *, exact: bool) -> tuple[tuple[str, str], list[int]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ifambench.data.images import explained_failures
+from ifambench.data.images import upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,7 +38,5 @@ def rgb(path: Path) -> Image:
     Raises:
         EnvironmentProblem: If it is missing or damaged.
     """
-    from PIL import Image, ImageOps
-
-    with explained_failures(path), Image.open(path) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
+    with upright(path) as image:
+        return image.convert("RGB")

@@ -54,7 +54,7 @@ def label_column(columns: Columns, asked: Asked, taken: set[str]) -> str:
     free = [name for name in columns if name not in {*taken, *asked.attributes}]
     usual = _usual(free, _LABEL)
     few = [name for name in free if 2 <= len(set(columns[name])) <= _most(columns[name])]
-    return _one(usual or few, few or free, "label", "--label")
+    return _one(usual or few, list(dict.fromkeys([*usual, *few])) or free, "label", "--label")
 
 
 def split_column(columns: Columns, asked: Asked) -> str | None:
@@ -68,8 +68,24 @@ def split_column(columns: Columns, asked: Asked) -> str | None:
                 choices=["train, val, test", "0, 1, 2"],
             )
         return name
-    found = [name for name in _usual(list(columns), _SPLIT) if split_names(set(columns[name]))]
+    usual = _usual(list(columns), _SPLIT)
+    found = [name for name in usual if split_names(set(columns[name]))]
+    odd = [name for name in usual if _is_nearly_split(columns[name])]
+    if odd and not found:  # drawing another split silently would be a mistake
+        raise UsageError(
+            f'the column "{odd[0]}" does not only hold splits: it has {_values(columns[odd[0]])}',
+            where=f'column "{odd[0]}"',
+            choices=["train, val, test", "0, 1, 2"],
+            next_step="correct the values or leave these lines out; or rename the column, for "
+            "splits to be drawn",
+        )
     return _one(found, found, "split", "--split") if found else None
+
+
+def _is_nearly_split(cells: Sequence[str]) -> bool:
+    """Whether words such as `train` are among the values, though not alone; numbers do not."""
+    words = [value for value in set(cells) if not value.strip().isdecimal()]
+    return any(split_names([value]) for value in words)
 
 
 def id_column(columns: Columns, asked: Asked, image: str) -> str:

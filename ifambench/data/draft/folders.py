@@ -43,7 +43,7 @@ def draft_folder(folder: Path, asked: Asked) -> Draft:
     below = [path[1:] for path in paths] if heads else paths
     fields = ["y", *_attributes(draft, asked, below, folder)]
     draft.labels = by_value(path[0] for path in below)
-    check_labels(draft.labels, str(folder))
+    check_labels(draft.labels, str(folder), "name a folder that holds a folder for each class")
     draft.decisions.insert(0, f"label: folders {', '.join(draft.labels[:6])}")
     pattern = "/".join(f"{{{name}}}" for name in [*fields, "name"])
     coded = settle_splits(draft, heads or {"": "train"})
@@ -84,9 +84,11 @@ def _attributes(draft: Draft, asked: Asked, below: list[_Parts], folder: Path) -
     """Names for the folders within those of the classes."""
     depths = Counter(len(path) - 2 for path in below)
     if len(depths) > 1 or min(depths) < 0:
-        odd = "/".join(next(path for path in below if len(path) - 2 != max(depths)))
+        usual = depths.most_common(1)[0][0]
+        odd = next(path for path in below if len(path) < 2 or len(path) - 2 != usual)
+        what = "do not all lie equally deep" if len(odd) > 1 else "do not lie in folders of classes"
         raise UsageError(
-            f"the images do not all lie equally deep: {odd} does not",
+            f"the images {what}: {'/'.join(odd)}",
             where=str(folder),
             choices=[
                 "<class>/<image>",

@@ -93,7 +93,7 @@ def split_names(values: Iterable[str]) -> dict[str, str] | None:
 def settle_splits(draft: Draft, coded: dict[str, str]) -> dict[str, str]:
     """The splits of the suite, and rules for those that the data lack.
 
-    Without test images but with two splits, the second one becomes the test: people evaluate on it.
+    Without test images those of the validation become the test: people evaluate on them.
 
     Args:
         draft: Gets `splits`, `source.holdout` and the decisions.
@@ -102,16 +102,10 @@ def settle_splits(draft: Draft, coded: dict[str, str]) -> dict[str, str]:
     Returns:
         Value in the data -> split of the suite.
     """
-    if "test" not in coded.values() and {"train", "val"} <= set(coded.values()):
+    if "test" not in coded.values() and "val" in coded.values():
         coded = {value: "test" if name == "val" else name for value, name in coded.items()}
         draft.decisions.append("split: there is no test split, so the validation images are it")
     there = set(coded.values())
-    if "train" not in there and "test" not in there:
-        raise UsageError(
-            "the data have neither training nor test images",
-            where="--split",
-            choices=["train", "val", "test"],
-        )
     lacking = [name for name in HOLDOUT if name not in there] if "train" in there else []
     for name in lacking:
         share = f"{100 * HOLDOUT[name]:.0f} %"
@@ -126,15 +120,14 @@ def settle_splits(draft: Draft, coded: dict[str, str]) -> dict[str, str]:
     return coded
 
 
-def check_labels(labels: Sequence[str], where: str) -> None:
+def check_labels(labels: Sequence[str], where: str, next_step: str) -> None:
     """Raise a UsageError unless there are between 2 and `MAX_LABELS` labels."""
     if "" in labels:
         raise UsageError("there are images without a label", where=where)
     if not 2 <= len(labels) <= MAX_LABELS:
+        found = f"only one label, {labels[0]}" if len(labels) == 1 else f"{len(labels):,} labels"
         raise UsageError(
-            f"{len(labels):,} different labels: a suite has between 2 and {MAX_LABELS:,}",
-            where=where,
-            next_step="name the column of the label with --label COL",
+            f"{found}: a suite has between 2 and {MAX_LABELS:,}", where=where, next_step=next_step
         )
 
 

@@ -67,7 +67,11 @@ def _separator(path: Path) -> str:
     try:
         with path.open(encoding="utf-8-sig") as file:
             head = file.readline()
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            "the table is not in UTF-8", where=str(path), next_step="save it again, in UTF-8"
+        ) from error
+    except OSError as error:
         raise UsageError(f"cannot read the table: {error}", where=str(path)) from error
     return max(_SEPARATORS, key=head.count)
 
@@ -80,7 +84,7 @@ def _columns(path: Path, separator: str) -> dict[str, list[str]]:
 def _code(draft: Draft, columns: Columns, label: str, attributes: list[str]) -> None:
     """Every value becomes a declared name."""
     draft.labels = by_value(columns[label])
-    check_labels(draft.labels, f'column "{label}"')
+    check_labels(draft.labels, f'column "{label}"', "name the column of the label: --label COL")
     draft.decisions.append(f'label: column "{label}", {_few(draft.labels)}')
     draft.source["label"] = {"column": label, "values": {name: name for name in draft.labels}}
     coded: dict[str, Any] = {}
@@ -120,11 +124,7 @@ def _find_files(draft: Draft, asked: Asked, files: Any) -> None:
     places = _IMAGES if asked.images is None else (asked.images,)
     images = next((place for place in places if _all_there(draft.folder / place, some)), None)
     if images is None:
-        raise UsageError(
-            f'no image "{some[0]}" in {", ".join(str(draft.folder / place) for place in places)}',
-            where="the column of the image file",
-            next_step="name the folder of the images, beside the table: --images DIR",
-        )
+        raise _no_image(draft.folder, places, some)
     draft.source |= {"images": images} if images else {}
     masks = [str(PurePosixPath(name).with_suffix(".png")) for name in some]
     shapes = _MASKS if asked.masks is None else (asked.masks,)
@@ -134,6 +134,23 @@ def _find_files(draft: Draft, asked: Asked, files: Any) -> None:
         draft.decisions.append(f'masks: folder "{found}"')
     elif asked.masks is not None:
         raise UsageError(f'no mask "{masks[0]}" in {asked.masks}', where="--masks")
+
+
+def _no_image(folder: Path, places: tuple[str, ...], names: list[str]) -> UsageError:
+    """What is not where: of the folder that holds most of the images, if one holds any."""
+    lacking = {
+        place: [name for name in names if not (folder / place / name).is_file()] for place in places
+    }
+    best = min(lacking, key=lambda place: len(lacking[place]))
+    partly = len(lacking[best]) < len(names)
+    looked = [folder / place for place in ([best] if partly else places)]
+    return UsageError(
+        f'no image "{lacking[best][0]}" in {", ".join(map(str, looked))}',
+        where="the column of the image file",
+        next_step="correct the table, or put the image there"
+        if partly
+        else "name the folder of the images, beside the table: --images DIR",
+    )
 
 
 def _all_there(folder: Path, names: list[str]) -> bool:

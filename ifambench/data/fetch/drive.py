@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 from ifambench.data.fetch.limits import MirrorFailed
@@ -21,7 +22,10 @@ def drive_urls(url: str) -> list[str]:
     >>> drive_urls("https://drive.google.com/file/d/AB-1/view")[0]
     'https://drive.usercontent.google.com/download?id=AB-1&export=download&confirm=t'
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return [url]  # no address at all, as the request will say
     if parts.hostname not in _HOSTS:
         return [url, f"{url}{'&' if parts.query else '?'}confirm=t"]
     found = _FILE.search(parts.path)
@@ -48,11 +52,13 @@ def from_hub(url: str, partial: Partial) -> None:
 
     repository, revision, name = _hub_file(url)
     folder = partial.path.with_name("hub")
+    # What the HTTP library beneath the client raises, whichever it is.
+    beneath = cast("tuple[type[Exception], ...]", (OSError, ValueError, *HfHubHTTPError.__bases__))
     try:
         path = hf_hub_download(
             repository, name, repo_type="dataset", revision=revision, local_dir=folder
         )
-    except (OSError, ValueError, HfHubHTTPError) as error:
+    except beneath as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MirrorFailed(reason, again=False) from error
     partial.discard()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ifambench.atomic import replace_whole
 from ifambench.data.folders import data_root, data_state
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.suites.download import Download
@@ -47,15 +46,8 @@ def file_target(folder: Path, download: Download) -> Path:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """A small file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps(data, indent=2) + "\n")
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    text = json.dumps(data, indent=2) + "\n"
+    replace_whole(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def read_receipt(folder: Path, download: Download) -> Receipt | None:
     """The receipt of a download; None when it is not there, incomplete, or of another file."""
     found: dict[str, Any] = read_json(_receipt(folder, download))
     try:
-        receipt = Receipt(**{**found, "holds": tuple(found["holds"])})
+        receipt = Receipt(**{**found, "holds": tuple(map(str, found["holds"]))})
     except (KeyError, TypeError):
         return None
     wanted = [(download.sha256, receipt.sha256), (download.md5, receipt.md5)]

@@ -16,7 +16,7 @@ from ifambench.errors import EnvironmentProblem
 from ifambench.progress import Progress
 from ifambench.suites.download import Download
 
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _HTTP_PARTIAL = 206
 _HTTP_NO_SUCH_RANGE = 416
 
@@ -154,7 +154,7 @@ def _refuse_full_disk(partial: Partial, size: int, download: Download) -> None:
 def _length(answer: HTTPResponse) -> int | None:
     text = answer.headers.get("Content-Length", "")
     chunked = answer.headers.get("Transfer-Encoding") is not None
-    return int(text) if text.isdecimal() and not chunked else None
+    return int(text) if text.isdecimal() and len(text) < 19 and not chunked else None
 
 
 def _origin(url: str, answer: HTTPResponse, length: int | None) -> Origin:

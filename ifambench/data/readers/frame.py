@@ -21,6 +21,8 @@ from ifambench.suites.spec import Suite
 
 _SHOWN = 3
 """Missing files that are named; the others are counted."""
+_LONG = 19
+"""Digits that no longer fit into 64 bits."""
 _INDEXED = re.compile(r"(\.(?:h5|hdf5|h5py))#\d+$")
 """An image in an HDF5 file."""
 
@@ -48,7 +50,7 @@ def rows_of(suite: Suite, folder: Path, items: Iterable[Item], *, partial: bool)
     _refuse_absent_splits(frame, folder, suite, partial=partial)
     order = frame.assign(
         _split=frame["split"].map(list(suite.splits).index), _id=_sortable(frame["id"])
-    ).sort_values(["_split", "_id"], kind="stable")
+    ).sort_values(["_split", "_id", "id"])  # 1 and 01 are the same number
     return order.drop(columns=["_split", "_id", "_where"]).reset_index(drop=True)
 
 
@@ -103,8 +105,8 @@ def _refuse_undeclared(
             declared(name, found, dict.fromkeys(values, ""), "the data", item.where)
     if not item.id or not item.path:
         raise EnvironmentProblem("the image has no id or no path", where=item.where)
-    for path in (item.path, item.mask):
-        if path and not path.startswith(RLE) and not is_inside(path):
+    for path in (item.path, "" if (item.mask or "").startswith(RLE) else item.mask):
+        if path and not is_inside(path):
             raise EnvironmentProblem(
                 f'"{path}" is not a path below the folder of the suite', where=item.where
             )
@@ -116,8 +118,10 @@ def _mask(source: Source, masks: str | None, item: Item) -> str:
         return ""
     if item.mask is not None or source.masks is None:
         return item.mask or ""
-    below = PurePosixPath(item.path).relative_to(source.images).with_suffix("")
-    return f"{PurePosixPath(source.masks) / below}{source.mask_suffix}"
+    below = PurePosixPath(item.path).relative_to(source.images)
+    if not below.name:
+        raise EnvironmentProblem(f'"{item.path}" is no image file', where=item.where)
+    return f"{PurePosixPath(source.masks) / below.with_suffix('')}{source.mask_suffix}"
 
 
 def _refuse_duplicates(rows: pd.DataFrame) -> None:
@@ -174,5 +178,5 @@ def _missing(wanted: set[str], folder: Path) -> set[str]:
 
 def _sortable(ids: pd.Series) -> pd.Series:
     """Numbers by value when all ids are numbers, else texts."""
-    numbers = all(name.isascii() and name.isdigit() for name in ids)
+    numbers = all(name.isascii() and name.isdigit() and len(name) < _LONG for name in ids)
     return ids.map(int) if numbers else ids

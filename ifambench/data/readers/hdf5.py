@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from ifambench.data.hdf5 import opened
+from ifambench.data.hdf5 import array_of, opened
 from ifambench.data.readers.item import Item, declared
 from ifambench.errors import EnvironmentProblem
 from ifambench.suites.source import Hdf5
@@ -46,7 +46,7 @@ def _items(
     name = str(PurePosixPath(source.images) / file)
     keys = {"y": source.label_key, **source.fields}
     with opened(folder / name) as arrays:
-        number = len(_array(arrays, source.image_key, folder / name))
+        number = len(array_of(arrays, source.image_key, folder / name))
         codes = {field: _codes(arrays, key, folder / name, number) for field, key in keys.items()}
     codings = {field: source.codings.get(field) or _indices(suite, field) for field in keys}
     stem = PurePosixPath(file).with_suffix("")
@@ -76,19 +76,11 @@ def _indices(suite: Suite, field: str) -> dict[str, str]:
 
 def _codes(arrays: Any, key: str, path: Path, number: int) -> list[str]:
     """The integers of an array as text."""
-    array = _array(arrays, key, path)[()]
+    array = array_of(arrays, key, path)
     if array.shape not in ((number,), (number, 1)) or array.dtype.kind not in "iub":
         raise EnvironmentProblem(
             f'the array "{key}" ({array.dtype}, {array.shape}) has no integer for each of '
             f"{number:,} images",
             where=str(path),
         )
-    return [str(int(value)) for value in array.reshape(-1)]
-
-
-def _array(arrays: Any, key: str, path: Path) -> Any:
-    if key not in arrays or not hasattr(arrays[key], "shape") or not arrays[key].shape:
-        raise EnvironmentProblem(
-            f'there is no array "{key}"', where=str(path), choices=sorted(arrays)
-        )
-    return arrays[key]
+    return [str(int(value)) for value in array[()].reshape(-1)]

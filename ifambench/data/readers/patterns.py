@@ -23,6 +23,8 @@ from ifambench.suites.spec import Suite
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff")
 _FIELD = re.compile(r"\{(\w+)\}")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes that are no text."""
 LABEL_INDEX = "y_index"
 """A field that gives the class by its index among the labels, as `{y}` does by its name."""
 _NEVER = ("__MACOSX", "Thumbs.db")
@@ -82,16 +84,30 @@ def walk(root: Path, shapes: Sequence[Shape], exclude: Sequence[str] = ()) -> li
         exclude: Names of files and folders to leave out; `*` and `?` are wildcards.
 
     Raises:
-        EnvironmentProblem: If a folder cannot be listed.
+        EnvironmentProblem: If a folder cannot be listed, or a file name is not UTF-8.
     """
     depth = max(shape.text.count("/") for shape in shapes)
-    hidden = (".*", *_NEVER, *exclude)
     starts = {shape.fixed for shape in shapes}
     found: set[str] = set()
     for start in sorted(starts):
         if not any(start != other and _below(start, other) for other in starts):
-            found.update(_files(root, start, depth, hidden))
+            found.update(_files(root, start, depth, exclude))
+    refuse_odd_names(found, root)
     return sorted(found)
+
+
+def refuse_odd_names(paths: Iterable[str], folder: Path) -> None:
+    """Raise an EnvironmentProblem for a file name that is no text: no table can hold it."""
+    odd = next((path for path in paths if _SURROGATES.search(path)), None)
+    if odd is not None:
+        raise EnvironmentProblem(
+            f"the file name {odd!r} is not UTF-8", where=str(folder), next_step="rename the file"
+        )
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the data: hidden, or left behind by a system."""
+    return name.startswith(".") or name in _NEVER
 
 
 def fill(template: str, fields: Mapping[str, str], where: str) -> str:
@@ -218,7 +234,7 @@ def _below(path: str, folder: str) -> bool:
     return not folder or path.startswith(f"{folder}/")
 
 
-def _files(root: Path, start: str, depth: int, hidden: Sequence[str]) -> Iterator[str]:
+def _files(root: Path, start: str, depth: int, exclude: Sequence[str]) -> Iterator[str]:
     below = root / start
     if not below.is_dir():
         return
@@ -229,10 +245,10 @@ def _files(root: Path, start: str, depth: int, hidden: Sequence[str]) -> Iterato
             f"cannot list the folder: {error.strerror}", where=str(below)
         ) from error
     for entry in entries:
-        if any(fnmatchcase(entry.name, name) for name in hidden):
+        if is_hidden(entry.name) or any(fnmatchcase(entry.name, name) for name in exclude):
             continue
         path = f"{start}/{entry.name}" if start else entry.name
         if not entry.is_dir():
             yield path
         elif path.count("/") <= depth:
-            yield from _files(root, path, depth, hidden)
+            yield from _files(root, path, depth, exclude)

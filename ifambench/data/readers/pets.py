@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from posixpath import splitext
 from typing import NamedTuple, cast
 
 from ifambench.data.holdout import drawn_ids
@@ -79,9 +80,9 @@ def _item(source: Pets, pet: _Pet, trimaps: str, names: Mapping[str, Mapping[str
         for name, text in (("breed", pet.breed), ("species", pet.species))
         if names[name]
     }
-    stem = PurePosixPath(pet.file).with_suffix("")
+    stem = splitext(pet.file)[0]
     return Item(
-        id=str(stem),
+        id=stem,
         path=str(PurePosixPath(source.images) / pet.file),
         split=pet.split,
         label=found[source.label],

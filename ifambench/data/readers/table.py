@@ -114,6 +114,10 @@ def _lines(
 ) -> Iterator[Line]:
     columns, count, rows = _header(rows, form)
     chosen = [(k, name) for k, name in enumerate(columns) if wanted is None or name in wanted]
+    names = [name for _, name in chosen if name]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise EnvironmentProblem(f'the table has two columns "{twice}"', where=str(path))
     found = 0
     for row in rows:
         where = f"{path}:{row.number}"

@@ -19,15 +19,15 @@ from ifambench.data.manifest import SuiteData
 from ifambench.data.new_folder import new_folder
 from ifambench.data.swap.build_suite import built_suite
 from ifambench.data.swap.objects import Objects, find_objects, paired_values
-from ifambench.data.swap.pairing import SWAPS
+from ifambench.data.swap.pairing import joined_tables
 from ifambench.data.swap.pools import FoundPool, find_pool
 from ifambench.data.swap.variant import BY_VALUE, make_swap
-from ifambench.data.swap.write import Written, pairing_table, write_images, write_tables
+from ifambench.data.swap.write import Written, write_images, write_tables
 from ifambench.data.variant_parts import Made, Place
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.progress import Progress
 from ifambench.suites.spec import ORIGINAL, Suite
-from ifambench.suites.variant import Pool, SwapVariant
+from ifambench.suites.variant import SWAPS, Pool, SwapVariant
 
 _POOL = "pool"
 
@@ -73,8 +73,9 @@ def build_swap(asked: SwapBuild, progress: Progress) -> Written:
         rows = _with_masks(data)
         objects = find_objects(rows[rows["split"] == asked.split], data.pixels)
         made = _variants(asked, data, objects, pool)
+        _refuse_none(asked, objects, made)
         names = write_images(folder, rows, data.pixels, made, progress)
-        table = pairing_table(made)
+        table = joined_tables(item.table for item in made)
         content = built_suite(asked.suite, asked.out.name, rows, asked.split, made, table)
         write_tables(folder, rows, names, table, content)
     left = len(_originals(data)) - len(rows)
@@ -135,6 +136,16 @@ def _with_masks(data: SuiteData) -> pd.DataFrame:
             next_step="choose a suite with masks (ifambench list suites)",
         )
     return rows
+
+
+def _refuse_none(asked: SwapBuild, objects: Objects, made: Sequence[Made]) -> None:
+    if not made:
+        reason = objects.quality.described() or "no object has a background"
+        raise EnvironmentProblem(
+            f"no image of {asked.suite.id} can have a background swap: {reason}",
+            where=f"--split {asked.split}",
+            next_step="take another split, more images (--size), or other masks",
+        )
 
 
 def _variants(

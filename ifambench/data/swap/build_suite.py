@@ -48,7 +48,11 @@ def built_suite(
             "groups": suite.groups.model_dump(),
             **tables(suite, folder, rows),
             "variant": [_variant(item, rows, split) for item in made],
-            "protocol": {name: _protocol(protocol, split, made, trained=trained)},
+            "protocol": {
+                name: _protocol(
+                    protocol, split, made, trained=trained, n=int((rows["split"] == split).sum())
+                )
+            },
             "recipe": suite.recipe if trained else {},
         }
     )
@@ -104,11 +108,13 @@ def _variant(made: Made, rows: pd.DataFrame, split: str) -> dict[str, Any]:
 
 
 def _protocol(
-    protocol: Protocol, split: str, made: Sequence[Made], *, trained: bool
+    protocol: Protocol, split: str, made: Sequence[Made], *, trained: bool, n: int
 ) -> dict[str, Any]:
     """The default protocol of the suite; without training images only given weights can run."""
+    explain = protocol.explain.model_dump()
     return protocol.model_dump() | {
         "eval_split": split,
+        "explain": explain | {"images": min(explain["images"], n)},
         "selection": protocol.selection if trained else "none",
         "primary": _PRIMARY if protocol.primary in protocol.metrics else protocol.primary,
         "metrics": {},

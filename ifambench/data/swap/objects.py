@@ -18,22 +18,23 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Objects:
-    """The usable objects among some images.
+    """The objects among some images.
 
     Attributes:
         rows: Manifest rows of all images, original, indexed by id.
-        boxes: Id -> box of the object, for usable images, in the geometry of the suite.
-        quality: What the others fail.
+        boxes: Id -> box of the object, in the geometry of the suite.
+        quality: Which of them are usable, and what the others fail.
     """
 
     rows: pd.DataFrame
     boxes: Mapping[str, Box]
     quality: Quality
 
-    def items(self, suite: Suite, pair_by: str) -> dict[Item, Box]:
-        """Usable images with the value that `pair_by` names."""
+    def items(self, suite: Suite, pair_by: str, *, filtered: bool = True) -> dict[Item, Box]:
+        """Objects with the value that `pair_by` names; without a filter also unusable ones."""
         column, names = paired_values(suite, pair_by)
-        usable = self.rows.loc[list(self.boxes)]
+        chosen = [name for name in self.boxes if not filtered or name in self.quality.usable]
+        usable = self.rows.loc[chosen]
         attributes = [f"a_{name}" for name in suite.attributes]
         texts = zip(*(usable[name] for name in attributes), strict=True) if attributes else ()
         joined = ["/".join(cells) for cells in texts] or [""] * len(usable)
@@ -65,7 +66,7 @@ def find_objects(rows: pd.DataFrame, pixels: Pixels) -> Objects:
         part = with_mask.iloc[start : start + _CHUNK]
         found = dict(zip(part["id"], pixels.masks(part), strict=True))
         outcomes.append(examine(found.items()))
-        boxes |= {name: bounding_box(found[name]) for name in outcomes[-1].usable}
+        boxes |= {name: bounding_box(mask) for name, mask in found.items() if mask.any()}
     return Objects(rows.set_index("id", drop=False), boxes, _merged(outcomes))
 
 

@@ -20,7 +20,6 @@ no row; it is listed.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,13 +29,8 @@ from typing import NamedTuple
 from ifambench.data.draws import Draws
 from ifambench.data.swap.compose import MIXED
 from ifambench.data.swap.shapes import Box
-from ifambench.suites.variant import SwapVariant
+from ifambench.suites.variant import SWAPS, SwapVariant
 
-SWAPS = (
-    *("only_fg", "only_bg_b", "only_bg_t", "no_fg"),
-    *("mixed_same", "mixed_rand", "mixed_other", "mixed_next"),
-)
-"""All swaps. Random numbers are addressed by the position: new ones come last."""
 ANY = -1
 """The value of photos of a pool without categories."""
 
@@ -126,7 +120,7 @@ def pair(
 
 
 def pairing_text(pairs: Iterable[Pair]) -> str:
-    """The table as CSV."""
+    """The table as CSV; its sha256 is the `manifest_sha256` of the variant."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(Pair._fields)
@@ -134,9 +128,11 @@ def pairing_text(pairs: Iterable[Pair]) -> str:
     return file.getvalue()
 
 
-def pairing_sha256(pairs: Iterable[Pair]) -> str:
-    """sha256 of the table as CSV: `manifest_sha256` of a variant."""
-    return hashlib.sha256(pairing_text(pairs).encode()).hexdigest()
+def joined_tables(tables: Iterable[str]) -> str:
+    """Several tables in one, under one header."""
+    parts = list(tables)
+    header = parts[0].partition("\n")[0] + "\n"
+    return header + "".join(part.removeprefix(header) for part in parts)
 
 
 def _background(

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ifambench.data.readers.patterns import IMAGE_SUFFIXES, is_hidden, refuse_odd_names
 from ifambench.data.swap.pairing import ANY, Backgrounds, Item, backgrounds
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.suites.variant import Pool
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_SUFFIXES = tuple(f".{name}" for name in IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,15 @@ def photos(folder: Path, below: str = "") -> list[str]:
     found = sorted(
         path.relative_to(folder).as_posix()
         for path in (folder / below).rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
+        if path.suffix.lower() in _SUFFIXES and path.is_file()
     )
+    found = [path for path in found if not any(map(is_hidden, path.split("/")))]
+    refuse_odd_names(found, folder)
     if not found:
         raise EnvironmentProblem(
             "no image is there",
             where=str(folder / below),
-            next_step=f"put photos there ({', '.join(SUFFIXES)})",
+            next_step=f"put photos there ({', '.join(_SUFFIXES)})",
         )
     return found
 

@@ -112,7 +112,7 @@ def _pairs(
     values = len(paired_values(suite, variant.pair_by)[1])
     pairs, left = [], []
     for part in objects:
-        items = part.items(suite, variant.pair_by)
+        items = part.items(suite, variant.pair_by, filtered=variant.quality_filter)
         behind = backgrounds(items, values) if pool is None else pool.behind
         found, without = pair(variant, items, behind, suite.image_size)
         pairs += found
@@ -138,7 +138,8 @@ def _digest(
     pool: FoundPool | None,
     pairs: Sequence[Pair],
 ) -> str:
-    found = hashlib.sha256(rows_text(rows) + text.encode() + variant.model_dump_json().encode())
+    settings = variant.model_dump_json(exclude={"quality_filter"})  # the rows tell it
+    found = hashlib.sha256(rows_text(rows) + text.encode() + settings.encode())
     if pool is not None:
         photos = {item.id for items in pool.behind.by_value.values() for item in items}
         for name in sorted(photos & {item.bg_id for item in pairs}):
@@ -153,7 +154,7 @@ def _warnings(
     found = [
         f"no background swap of {described}"
         for part in objects
-        if (described := part.quality.described())
+        if (described := part.quality.described(filtered=variant.quality_filter))
     ]
     if left:
         named = ", ".join(left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")

@@ -99,12 +99,6 @@ def _save(work: tuple[Path, NDArray[Any]]) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def pairing_table(made: Sequence[Made]) -> str:
-    """All pairing tables in one, under one header."""
-    header = made[0].table.partition("\n")[0] + "\n"
-    return header + "".join(item.table.removeprefix(header) for item in made)
-
-
 def write_tables(
     folder: Path,
     rows: pd.DataFrame,

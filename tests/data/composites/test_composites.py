@@ -8,7 +8,14 @@ from PIL import Image
 
 from ifambench.data.composites.assign import assign_photos, assign_places
 from ifambench.data.composites.build import COLUMNS, Composition, build_waterbirds
-from ifambench.data.composites.objects import SPLITS, Object, cub_objects, suite_objects
+from ifambench.data.composites.objects import (
+    SPLITS,
+    Object,
+    Objects,
+    cub_objects,
+    opacity,
+    suite_objects,
+)
 from ifambench.data.composites.paste import composed
 from ifambench.data.composites.species import is_waterbird
 from ifambench.data.load import load_data
@@ -218,3 +225,13 @@ def test_suites_that_have_no_two_classes_of_files_are_refused(tmp_path):
 def test_a_folder_that_is_not_cub_is_refused(tmp_path):
     with pytest.raises(EnvironmentProblem, match="cannot read the table"):
         cub_objects(tmp_path, tmp_path, 0)
+
+
+def test_a_mask_of_16_bits_is_no_brighter_than_one_of_8(tmp_path):
+    levels = np.array([[0, 64, 128, 255]], np.uint8)
+    Image.fromarray(levels).save(tmp_path / "8.png")
+    Image.fromarray(levels.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    objects = Objects(("a", "b"), tmp_path, None, ())
+    read = [opacity(objects, Object("1", "1", 0, "train", tmp_path, f"{n}.png")) for n in (8, 16)]
+    assert (read[0] == read[1]).all()
+    assert (read[0] == levels / 255).all()

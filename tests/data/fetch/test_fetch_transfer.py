@@ -10,6 +10,7 @@ from dataclasses import replace
 from urllib.request import Request
 
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
 from ifambench.data.fetch import content, transfer
 from ifambench.data.fetch.mirrors import fetch_file
@@ -350,3 +351,15 @@ def test_the_kind_of_a_file_is_that_of_its_place():
         content.check_head(b"no picture", wanted)
     content.check_head(b"id,y\n1,0\n", download("http://x/y", name="metadata.csv"))
     content.check_head(b'{"a": 1}', download("http://x/y", name="labels.json"))
+
+
+def test_an_address_that_is_none_is_a_reason_and_no_crash(path):
+    assert "Invalid" in refused(path, "https://[bad", kind="gdrive")
+
+
+def test_whatever_the_client_of_the_hub_raises_is_a_reason(path, monkeypatch):
+    def fail(*_, **__):
+        raise HfHubHTTPError.__bases__[0]("the line is dead")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
+    assert "the line is dead" in refused(path, "hf://datasets/a/b/c.zip")

@@ -6,12 +6,14 @@ import pytest
 from PIL import Image
 
 from ifambench.data.load import load_data
+from ifambench.data.swap import quality
 from ifambench.data.swap.build import SwapBuild, build_swap
 from ifambench.data.swap.compose import MIXED
-from ifambench.data.swap.pairing import SWAPS
+from ifambench.data.swap.pools import photos
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.progress import Progress
 from ifambench.suites.catalog import load_suite
+from ifambench.suites.variant import SWAPS
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +192,18 @@ def test_half_a_pool_is_refused(suite, tmp_path):
     _photo(tmp_path / "pool" / "zero" / "a.jpg", "grey")
     with pytest.raises(UsageError, match='none for "one"'):
         build(suite, tmp_path / "new", pool=tmp_path / "pool")
+
+
+def test_a_suite_none_of_whose_objects_can_be_swapped_is_refused(suite, tmp_path, monkeypatch):
+    monkeypatch.setattr(quality, "MIN_AREA", 0.99)
+    with pytest.raises(EnvironmentProblem, match="no image of waterdigits can have a background"):
+        build(suite, tmp_path / "none", swaps=["mixed_same"])
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_a_system_hides_is_no_photo(tmp_path):
+    for name in ("b.jpg", "._b.jpg", ".thumbs/c.jpg", "__MACOSX/d.jpg", "a/e.PNG"):
+        path = tmp_path / "pool" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert photos(tmp_path / "pool") == ["a/e.PNG", "b.jpg"]

@@ -137,7 +137,7 @@ def test_without_a_feather_opacity_is_exact():
     ("mask", "wanted"),
     [
         (disc(), None),
-        (np.zeros((SIDE, SIDE), bool), "small"),
+        (np.zeros((SIDE, SIDE), bool), "empty"),
         (disc(radius=1, top=2, left=2), "small"),
         (np.ones((SIDE, SIDE), bool), "large"),
         (np.eye(SIDE, dtype=bool), "box"),

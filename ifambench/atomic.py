@@ -36,8 +36,7 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             and no temporary file is left.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, write)
+        replace_whole(path, write)
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot write {path.name}: {error.strerror or error}",
@@ -46,7 +45,13 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         ) from error
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def replace_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """As `write_atomic`, for callers that explain failures themselves.
+
+    Raises:
+        OSError: As the system says.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ifambench import atomic
+from ifambench.atomic import write_bytes_atomic, write_text_atomic
 from ifambench.errors import EnvironmentProblem
-from ifambench.records import files
-from ifambench.records.files import write_bytes_atomic, write_text_atomic
 
 
 def test_writes_and_makes_folders(tmp_path: Path):
@@ -40,7 +40,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypa
     if broken == "replace":
         monkeypatch.setattr(Path, "replace", fail)
     else:
-        monkeypatch.setattr(files.os, "fsync", fail)
+        monkeypatch.setattr(atomic.os, "fsync", fail)
     expected = KeyboardInterrupt if broken == "interrupt" else EnvironmentProblem
     with pytest.raises(expected):
         write_bytes_atomic(path, b"new")
