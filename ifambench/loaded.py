@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from ifambench.progress import Progress
 from ifambench.records.schema import RunRecord
 from ifambench.records.store import LoadedRun, load_run
 from ifambench.suites.catalog import SuiteFile, load_suite
-from ifambench.suites.spec import protocol_of
+from ifambench.suites.spec import Suite, protocol_of
 from ifambench.train.recipes import Recipe
 
 _REMOVED = re.compile(r"[@,]remove_parts=([0-9+]+)$")
@@ -134,22 +135,37 @@ def changed_predictions(loaded: RunModel, predictions: pd.DataFrame) -> int:
 
 
 def _suite_of(run: LoadedRun) -> SuiteFile:
-    """The suite file with the digest of the record, by its id or as the run's command names it."""
+    """The suite file of the record, by its id or as the run's command names it.
+
+    Another file of the same major version serves, because its numbers are comparable: variants or
+    protocols may have been added since.
+    """
     wanted = run.record.suite
     named = shlex.split(run.record.command)[2:3]
+    found = []
     for name in (wanted.id, *named):
-        try:
-            found = load_suite(name)
-        except IfamBenchError:
-            continue
-        if found.digest == wanted.digest:
-            return found
+        with contextlib.suppress(IfamBenchError):
+            found.append(load_suite(name))
+    found.sort(key=lambda file: file.digest != wanted.digest)
+    for file in found:
+        if file.digest == wanted.digest or _serves(file.suite, run.record):
+            return file
     raise UsageError(
         f"the suite file that the run was made with ({wanted.id} {wanted.version}) is not here, "
         "or has changed since",
         where=str(run.folder),
         next_step=f"restore the file, or run again: {run.record.command}",
     )
+
+
+def _serves(suite: Suite, record: RunRecord) -> bool:
+    """Whether a suite is another minor version of the record's.
+
+    Not where the file itself makes the images.
+    """
+    major = int(record.suite.version.split(".")[0])
+    same = (suite.id, suite.major, suite.labels) == (record.suite.id, major, record.labels)
+    return same and suite.source is not None and set(record.groups) <= set(suite.groups.names)
 
 
 def _recipe(record: RunRecord) -> Recipe:

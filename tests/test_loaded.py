@@ -1,12 +1,15 @@
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ifambench.errors import EnvironmentProblem, UsageError
-from ifambench.loaded import changed_predictions, evaluated_rows, load_run_model
+from ifambench.loaded import _suite_of, changed_predictions, evaluated_rows, load_run_model
 from ifambench.predict.loop import predict
 from ifambench.records.store import read_record, write_record
+from ifambench.suites.catalog import load_suite
+from tests.data import bird_files
 from tests.stored_model import store_model
 
 
@@ -83,3 +86,25 @@ def test_parts_that_the_run_removed_stay_removed(copied):
     loaded = load_run_model(copied)
     assert loaded.model.stage_1.num_parts == 3
     assert loaded.model.interventions.remove_parts == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "serves"),
+    [({}, True), ({"version": "2.0.0"}, False), ({"id": "other"}, False)],
+)
+def test_another_minor_version_of_a_file_suite_serves(changes, serves, tmp_path):
+    path = bird_files.write_suite(tmp_path)
+    suite = load_suite(str(path)).suite
+    asked = SimpleNamespace(**({"id": suite.id, "version": "1.7.0", "digest": "old"} | changes))
+    record = SimpleNamespace(
+        suite=asked,
+        labels=list(suite.labels),
+        groups=list(suite.groups.names),
+        command=f"ifambench run {path} --model vit-micro",
+    )
+    run = SimpleNamespace(record=record, folder=tmp_path)
+    if serves:
+        assert _suite_of(run).suite == suite
+    else:
+        with pytest.raises(UsageError, match="has changed since"):
+            _suite_of(run)

@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Compare run B with the baseline A, with paired statistics on the same images.
 
-    Folders with several training seeds are compared over the seeds that both have. Exit code 1
-    when a gate fails.
+    Folders with several training seeds are compared over the seeds that both
+    have. Exit code 1 when a gate fails.
     """
     from ifambench.cli.compare_sides import matching_seeds, stored_runs
     from ifambench.gates import parse_drop, parse_floor

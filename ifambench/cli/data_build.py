@@ -61,7 +61,15 @@ _SwapPool = Annotated[
         show_default=False,
     ),
 ]
-_Pixels = Annotated[int, typer.Option(min=0, metavar="PIXELS")]
+_ForegroundPixels = Annotated[
+    int, typer.Option(min=0, metavar="PIXELS", help="Rim around an object that is cut out with it.")
+]
+_BackgroundPixels = Annotated[
+    int,
+    typer.Option(
+        min=0, metavar="PIXELS", help="Rim around an object that is filled with its place."
+    ),
+]
 
 
 def build_swap(
@@ -70,8 +78,8 @@ def build_swap(
     variants: _Variants = "",
     fill: Annotated[Fill, typer.Option(help="What fills the place of an object.")] = Fill.tile,
     pair_by: _PairBy = "y",
-    seed: Annotated[int, typer.Option(min=0, help="Of the pairing.")] = 0,
-    split: Annotated[str, typer.Option(help="Whose images get variants.")] = "test",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the pairing.")] = 0,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Whose images get variants.")] = "test",
     only_split: Annotated[
         bool,
         typer.Option(
@@ -83,16 +91,16 @@ def build_swap(
         Placement, typer.Option(help="Where objects are pasted.")
     ] = Placement.kept,
     feather: Annotated[float, typer.Option(min=0, metavar="PIXELS", help="Soft edge.")] = 0.0,
-    fg_dilate: _Pixels = 0,
-    bg_dilate: _Pixels = 0,
+    fg_dilate: _ForegroundPixels = 0,
+    bg_dilate: _BackgroundPixels = 0,
     size: options.SizeOption = "default",
     data_dir: options.DataDirOption = None,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Build a background-swap suite from any suite with masks, as a folder that `run` takes.
 
-    Writes images, masks and variants as PNG, metadata.csv, pairing.csv (which background each
-    object got) and suite.toml.
+    Writes images, masks and variants as PNG, metadata.csv, pairing.csv (which
+    background each object got) and suite.toml.
     """
     from ifambench.data.swap.build import SwapBuild, build_swap
     from ifambench.suites.catalog import load_suite
@@ -161,10 +169,13 @@ def build_waterbirds(
     correlation: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Share of each class on its own kind of place, in training."
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of each class on its own kind of place, in training.",
         ),
     ] = 0.95,
-    seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all draws.")] = 0,
     relabelled: Annotated[
         bool,
         typer.Option(

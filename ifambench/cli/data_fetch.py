@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Download, check and unpack what is missing of a suite.
 
-    Interrupted, it goes on where it was. What must be got by hand is told step by step, exit
-    code 3.
+    Interrupted, it goes on where it was. What must be got by hand is told step by
+    step, exit code 3.
     """
     from ifambench.data.fetch.places import target_folder
     from ifambench.suites.catalog import load_suite

@@ -146,8 +146,8 @@ SizeOption = Annotated[
     str,
     typer.Option(
         metavar="SIZE",
-        help="Training images, the other splits in proportion; other sizes than the default are "
-        "not ranked.",
+        help="Number of training images, the other splits in proportion; or available: what the "
+        "folder of the suite holds. Other sizes than the default are not ranked.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]

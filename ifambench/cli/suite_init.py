@@ -77,8 +77,8 @@ def command(
 ) -> None:
     """Write a commented suite file for a folder of images or a table.
 
-    What columns and folders mean is guessed from their usual names, and said. The file is checked
-    against the data before it is written.
+    What columns and folders mean is guessed from their usual names, and said. The
+    file is checked against the data before it is written.
     """
     from ifambench.atomic import write_bytes_atomic
     from ifambench.data.draft.parts import Asked, suite_name

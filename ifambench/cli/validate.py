@@ -64,8 +64,8 @@ def command(
 ) -> None:
     """Read a suite file, make its images or read their list, check counts and fingerprints.
 
-    Exit code 1 on findings. Images that are not on this machine are no finding, unless --data-dir
-    says where they should be.
+    Exit code 1 on findings. Images that are not on this machine are no finding,
+    unless --data-dir says where they should be.
     """
     if every or (suite is None and suite_file is None):
         _refuse_more(suite or suite_file, deep, data_dir)

@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,13 @@ def test_the_next_command_keeps_the_size(output, capsys):
 
     words = _run_command(load_run(folder(output, "vit-micro"))).split()
     assert words[words.index("--size") + 1] == "200"
+    assert "--skip-bad-images" not in words
+
+
+def test_the_next_command_leaves_out_bad_images_too(output):
+    """Else it would stop at the first."""
+    from ifambench.cli.next_run import _run_command
+
+    run = load_run(folder(output, "vit-micro"))
+    record = run.record.model_copy(update={"command": f"{run.record.command} --skip-bad-images"})
+    assert "--skip-bad-images" in _run_command(replace(run, record=record)).split()
