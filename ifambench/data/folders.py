@@ -7,7 +7,7 @@ The data folder holds one folder per suite. It is the one given (`--data-dir`), 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ifambench.errors import EnvironmentProblem
@@ -106,3 +106,19 @@ def _how_to_get(suite: Suite, source: Source) -> str:
     if any(item.kind != "manual" for item in suite.download):
         get = f"ifambench data fetch {suite.id}; or {get}"
     return f"{get}; then pass --data-dir DIR or set {VARIABLE}, DIR holding {source.folders[0]}/"
+
+
+def first_folder(tried: Sequence[Path], what: str, next_step: str) -> Path:
+    """The first of several folders that is there.
+
+    Raises:
+        EnvironmentProblem: If none is, saying `what` is not on this machine and all places.
+    """
+    for folder in tried:
+        if folder.is_dir():
+            return folder
+    raise EnvironmentProblem(
+        f"{what} are not on this machine",
+        where="looked for " + ", ".join(map(str, tried)),
+        next_step=next_step,
+    )

@@ -199,6 +199,8 @@ def split_sizes(suite: Suite, size: str) -> dict[str, int]:
         return {name: max(1, round(n * scale / cells)) * cells for name, n in suite.splits.items()}
     if not all(suite.splits.values()):
         raise _no_size(suite, size, "not for this suite, whose number of images is not known")
+    if full < _MIN_PER_GROUP * cells:
+        raise _no_size(suite, size, "not for this suite, which is too small for a part")
     if not _MIN_PER_GROUP * cells <= number <= full:
         raise _no_size(suite, size, f"{_MIN_PER_GROUP * cells} to {full}")
     return {name: max(cells, round(n * number / full)) for name, n in suite.splits.items()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ifambench.data.bad_images import readable_rows
 from ifambench.data.files import FilePixels, content_digests
+from ifambench.data.folders import first_folder
 from ifambench.data.manifest import Pixels
 from ifambench.data.readers.patterns import Shape, match_files
 from ifambench.data.variant_parts import Made, Place
@@ -86,14 +87,10 @@ def _root(variant: FilesVariant, place: Place) -> Path:
     """The folder that the variant's paths are relative to."""
     if not variant.folders:
         return place.folder
-    tried = [root / name for root in place.roots() for name in variant.folders]
-    for folder in tried:
-        if folder.is_dir():
-            return folder
-    raise EnvironmentProblem(
-        f'the images of variant "{variant.id}" are not on this machine',
-        where="looked for " + ", ".join(map(str, tried)),
-        next_step="get them, or choose a protocol without this variant",
+    return first_folder(
+        [root / name for root in place.roots() for name in variant.folders],
+        f'the images of variant "{variant.id}"',
+        "get them, or choose a protocol without this variant",
     )
 
 

@@ -90,7 +90,11 @@ def resolve_source(source: str) -> Path:
 def _local(path: Path) -> Path:
     if not path.is_dir():
         if not path.is_file():
-            raise EnvironmentProblem(f"no weights file {path}")
+            raise EnvironmentProblem(
+                f"no weights file {path}",
+                where=f"--model ckpt:{path}",
+                next_step="name a file, or a run folder with weights.safetensors",
+            )
         return path
     for name in _FILES:
         if (path / name).is_file():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ifambench.data.folders import first_folder
 from ifambench.data.readers.patterns import IMAGE_SUFFIXES, is_hidden, refuse_odd_names
 from ifambench.data.swap.pairing import ANY, Backgrounds, Item, backgrounds
 from ifambench.errors import EnvironmentProblem, UsageError
@@ -85,12 +86,8 @@ def photos(folder: Path, below: str = "") -> list[str]:
 
 
 def _folder(pool: Pool, places: Sequence[Path]) -> Path:
-    tried = [place / name for place in places for name in pool.folders]
-    for folder in tried:
-        if folder.is_dir():
-            return folder
-    raise EnvironmentProblem(
-        f"the backgrounds of pool {pool.name} are not on this machine",
-        where="looked for " + ", ".join(map(str, tried)),
-        next_step="put the photos there, or set --data-dir or IFAMBENCH_DATA to their folder",
+    return first_folder(
+        [place / name for place in places for name in pool.folders],
+        f"the backgrounds of pool {pool.name}",
+        "put the photos there, or set --data-dir or IFAMBENCH_DATA to their folder",
     )
