@@ -134,13 +134,15 @@ def _same_text(path: Path, text: str) -> bool:
 
 
 def _data_differences(runs: list[StoredRun]) -> Iterator[str]:
-    digests: dict[tuple[str, str], dict[str, Path]] = {}
+    """Runs on the same variants of the same split must have seen the same pixels."""
+    digests: dict[tuple[str, ...], dict[str, Path]] = {}
     for run in runs:
-        suite = run.record.suite
-        board = (f"{suite.id}@{suite.version.partition('.')[0]}", run.record.protocol.eval_split)
+        suite, protocol = run.record.suite, run.record.protocol
+        name = f"{suite.id}@{suite.version.partition('.')[0]}"
+        board = (name, protocol.eval_split, *sorted(protocol.variants))
         if suite.size == "default":
             digests.setdefault(board, {}).setdefault(suite.data_digest, run.folder)
-    for (suite_name, _), folders in digests.items():
+    for (suite_name, *_), folders in digests.items():
         if len(folders) > 1:
             places = ", ".join(folder.as_posix() for folder in folders.values())
             yield f"{suite_name}: runs saw different data (suite.data_digest): {places}"

@@ -330,3 +330,10 @@ def test_runs_on_different_data_are_reported(results):
     (text,) = check(results)
     assert text.startswith("waterdigits@1: runs saw different data (suite.data_digest): ")
     assert "/z/" in text
+
+
+def test_a_protocol_with_other_variants_has_other_data(results):
+    changes = {"suite": {"data_digest": "other"}, "protocol": {"variants": ["original", "no_fg"]}}
+    store(results, run(outcomes((9, 10), (8, 10)), model="z", **changes))
+    write(results)
+    assert check(results) == []
