@@ -70,27 +70,78 @@ _BackgroundPixels = Annotated[
         min=0, metavar="PIXELS", help="Rim around an object that is filled with its place."
     ),
 ]
+_FillOption = Annotated[Fill, typer.Option(help="What fills the place of an object.")]
+_PairingSeed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the pairing.")]
+_Split = Annotated[str, typer.Option(metavar="NAME", help="Whose images get variants.")]
+_OnlySplit = Annotated[
+    bool,
+    typer.Option(
+        "--only-split", help="Leave out the other splits: nothing can be trained on the suite."
+    ),
+]
+_Placement = Annotated[Placement, typer.Option(help="Where objects are pasted.")]
+_Feather = Annotated[float, typer.Option(min=0, metavar="PIXELS", help="Soft edge.")]
+_Objects = Annotated[
+    str,
+    typer.Option(
+        metavar="SUITE|FOLDER",
+        help="A suite with masks and two classes (or CUB's species), or a folder such as "
+        "CUB_200_2011.",
+    ),
+]
+_Places = Annotated[
+    tuple[Path, Path],
+    typer.Option(
+        metavar="LAND WATER",
+        help="Two folders of photos; all photos below are taken.",
+        exists=True,
+        file_okay=False,
+    ),
+]
+_Masks = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Segmentations of a folder's objects; FOLDER/segmentations when not given.",
+        show_default=False,
+    ),
+]
+_Correlation = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Share of each class on its own kind of place, in training.",
+    ),
+]
+_DrawSeed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all draws.")]
+_Relabelled = Annotated[
+    bool,
+    typer.Option(
+        "--relabelled", help='Look for whole words in species: "Eastern" holds no "tern".'
+    ),
+]
+_ReusePlaces = Annotated[
+    bool,
+    typer.Option(
+        "--reuse-places", help="Let objects of one split share photos when there are too few."
+    ),
+]
 
 
 def build_swap(
     suite: options.SuiteArgument,
     out: _Out,
     variants: _Variants = "",
-    fill: Annotated[Fill, typer.Option(help="What fills the place of an object.")] = Fill.tile,
+    fill: _FillOption = Fill.tile,
     pair_by: _PairBy = "y",
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the pairing.")] = 0,
-    split: Annotated[str, typer.Option(metavar="NAME", help="Whose images get variants.")] = "test",
-    only_split: Annotated[
-        bool,
-        typer.Option(
-            "--only-split", help="Leave out the other splits: nothing can be trained on the suite."
-        ),
-    ] = False,
+    seed: _PairingSeed = 0,
+    split: _Split = "test",
+    only_split: _OnlySplit = False,
     pool: _SwapPool = None,
-    placement: Annotated[
-        Placement, typer.Option(help="Where objects are pasted.")
-    ] = Placement.kept,
-    feather: Annotated[float, typer.Option(min=0, metavar="PIXELS", help="Soft edge.")] = 0.0,
+    placement: _Placement = Placement.kept,
+    feather: _Feather = 0.0,
     fg_dilate: _ForegroundPixels = 0,
     bg_dilate: _BackgroundPixels = 0,
     size: options.SizeOption = "default",
@@ -140,54 +191,14 @@ def build_swap(
 
 
 def build_waterbirds(
-    objects: Annotated[
-        str,
-        typer.Option(
-            metavar="SUITE|FOLDER",
-            help="A suite with masks and two classes (or CUB's species), or a folder such as "
-            "CUB_200_2011.",
-        ),
-    ],
-    places: Annotated[
-        tuple[Path, Path],
-        typer.Option(
-            metavar="LAND WATER",
-            help="Two folders of photos; all photos below are taken.",
-            exists=True,
-            file_okay=False,
-        ),
-    ],
+    objects: _Objects,
+    places: _Places,
     out: _Out,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Segmentations of a folder's objects; FOLDER/segmentations when not given.",
-            show_default=False,
-        ),
-    ] = None,
-    correlation: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="SHARE",
-            help="Share of each class on its own kind of place, in training.",
-        ),
-    ] = 0.95,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all draws.")] = 0,
-    relabelled: Annotated[
-        bool,
-        typer.Option(
-            "--relabelled", help='Look for whole words in species: "Eastern" holds no "tern".'
-        ),
-    ] = False,
-    reuse_places: Annotated[
-        bool,
-        typer.Option(
-            "--reuse-places", help="Let objects of one split share photos when there are too few."
-        ),
-    ] = False,
+    masks: _Masks = None,
+    correlation: _Correlation = 0.95,
+    seed: _DrawSeed = 0,
+    relabelled: _Relabelled = False,
+    reuse_places: _ReusePlaces = False,
     data_dir: options.DataDirOption = None,
     format: options.FormatOption = Format.table,
 ) -> None:

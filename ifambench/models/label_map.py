@@ -66,6 +66,8 @@ class Mapped(Classifier):
         to_labels: The labels.
     """
 
+    label_map: LabelMap
+
     def __init__(self, model: Classifier, to_labels: LabelMap) -> None:
         super().__init__()
         self.model = model
@@ -76,7 +78,6 @@ class Mapped(Classifier):
         self.patch_grid = model.patch_grid
         self.num_prefix_tokens = model.num_prefix_tokens
         self.mask_coverage = model.mask_coverage
-        self._to_labels = to_labels
 
     @property
     def unmapped(self) -> Classifier:
@@ -85,16 +86,16 @@ class Mapped(Classifier):
 
     def logits(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """The largest logit of each label, (B, L)."""
-        return self._to_labels.logits(self.model.logits(images, masks))
+        return self.label_map.logits(self.model.logits(images, masks))
 
     def logits_from_patches(self, images: Tensor, keep: Tensor) -> Tensor:
         """As `logits`, from the kept patches alone."""
-        return self._to_labels.logits(self.model.logits_from_patches(images, keep))
+        return self.label_map.logits(self.model.logits_from_patches(images, keep))
 
     def trace(self, images: Tensor, masks: Tensor | None = None) -> Trace:
         """The forward pass of the model, with the logits of labels."""
         trace = self.model.trace(images, masks)
-        return trace._replace(logits=self._to_labels.logits(trace.logits))
+        return trace._replace(logits=self.label_map.logits(trace.logits))
 
     def select(self, images: Tensor) -> Selection:
         """The model's own selection of patches."""
@@ -102,7 +103,7 @@ class Mapped(Classifier):
 
     def logits_under(self, images: Tensor, selection: Selection) -> Tensor:
         """As `logits`, of the second stage under a selection."""
-        return self._to_labels.logits(self.model.logits_under(images, selection))
+        return self.label_map.logits(self.model.logits_under(images, selection))
 
 
 def as_labels(model: Classifier, suite: Suite, scope: LabelScope, source: str) -> Classifier:
