@@ -14,10 +14,9 @@ from pathlib import Path
 import torch
 
 from ifambench import __version__
-from ifambench.data.folders import find_data_folder, has_masks
 from ifambench.data.imagenet_map import with_imagenet_map
 from ifambench.data.images import View
-from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.errors import UsageError
 from ifambench.explain.base import check_needs, default_explainers
 from ifambench.metrics.deletion import FLOOR
 from ifambench.metrics.on_request import check_protocol
@@ -26,26 +25,27 @@ from ifambench.models.base import Classifier
 from ifambench.models.catalog import (
     ModelChoice,
     build_model,
-    builder_options,
     check_trainable,
     choose_model,
 )
 from ifambench.models.checkpoints import given_sha256
-from ifambench.models.ifam import Ifam
-from ifambench.models.interventions import remove_parts
+from ifambench.plan_checks import (
+    check_data,
+    check_numbers,
+    check_parts,
+    find_device,
+    refuse_without_effect,
+)
 from ifambench.records.key import code_digest, digest
 from ifambench.records.store import run_folder
 from ifambench.suites.catalog import SuiteFile, load_suite
 from ifambench.suites.spec import Explain, Protocol, Suite, protocol_of
 from ifambench.train.fabric import check_precision
 from ifambench.train.fit import start_from
-from ifambench.train.recipes import ARCHITECTURE, Recipe, recipe_for
+from ifambench.train.recipes import Recipe, recipe_for
 from ifambench.train.team import Team, check_team, find_team, share_cores
 
 _NUMBERS_COME_FROM = ("data", "metrics", "models", "predict", "explain", "train")
-#: What a linear probe reads of a recipe; nothing is trained by gradient.
-_OF_A_PROBE = ("image_size", "init", "probe_strengths", "source")
-_MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def make_plan(request: RunRequest) -> RunPlan:
             cannot do.
         EnvironmentProblem: If a weights file is damaged or the device is not there.
     """
-    _check_numbers(request)
+    check_numbers(request)
     device = find_device(request.device, request.threads)
     team = _team(request, device)
     file = load_suite(request.suite)
@@ -230,13 +230,13 @@ def make_plan(request: RunRequest) -> RunPlan:
     check_trainable(choice, file.suite)
     file = _with_map(file, choice, request)
     recipe = _recipe(file.suite, choice, request)
-    _refuse_without_effect(choice)
+    refuse_without_effect(choice)
     check_precision(device, recipe.precision)
     model = build_model(choice, file.suite, recipe.architecture(), protocol.label_scope)
-    _check_data(file.suite, model, request)
+    check_data(file.suite, model, request)
     backbone = _backbone(choice, model, recipe, request)
     start_from(backbone, model, recipe)
-    _check_parts(model, request)
+    check_parts(model, request)
     return RunPlan(
         request=request,
         file=file,
@@ -295,78 +295,6 @@ def _folder(request: RunRequest, suite: Suite, protocol: str, choice: ModelChoic
 def _recipe(suite: Suite, choice: ModelChoice, request: RunRequest) -> Recipe:
     recipe = recipe_for(suite, choice.family, choice.base_label, choice.overrides)
     return recipe if request.precision is None else replace(recipe, precision=request.precision)
-
-
-def _refuse_without_effect(choice: ModelChoice) -> None:
-    """Refuse what a model's name sets and neither its builder nor its training reads."""
-    read = builder_options(choice.entry)
-    for name in choice.overrides:
-        shaping = name in ARCHITECTURE and read is not None and name not in read
-        if shaping or (choice.method == "probe" and name not in {*_OF_A_PROBE, *ARCHITECTURE}):
-            raise UsageError(
-                f"{name} changes nothing in {choice.base_label}", where=f"--model {choice.label}"
-            )
-
-
-def _check_data(suite: Suite, model: Classifier, request: RunRequest) -> None:
-    """Missing files are found before anything is trained."""
-    if suite.source is None:
-        return
-    folder = find_data_folder(suite, request.data_dir)
-    if "true_masks" in model.capabilities and not has_masks(suite, folder):
-        raise UsageError(
-            f"{request.model} is shown the true objects, and {suite.id} has no masks",
-            where=str(folder),
-            next_step="add the masks the suite file names, or choose another model",
-        )
-
-
-def _check_parts(model: Classifier, request: RunRequest) -> None:
-    if request.remove_parts:
-        remove_parts(model, request.remove_parts)
-    if request.mask_samples and not isinstance(model, Ifam):
-        raise UsageError(
-            f"{request.model} has no mask to add noise to",
-            where="--mask-samples",
-            choices=["a two-stage model, such as ifam-vit-b"],
-        )
-
-
-def _check_numbers(request: RunRequest) -> None:
-    lowest = {"batch_size": 1, "images": 0, "steps": 1, "threads": 1, "seed": 0}
-    lowest |= {"devices": 1, "num_nodes": 1}
-    for name, low in lowest.items():
-        value = getattr(request, name)
-        if value is not None and not low <= value <= _MAX_SEED:
-            raise UsageError(
-                f"must be between {low} and {_MAX_SEED}, is {value}",
-                where=f"--{name.replace('_', '-')}",
-            )
-
-
-def find_device(name: str, threads: int | None = None) -> torch.device:
-    """The device of `--device`; `--threads` holds for this process from now on.
-
-    Raises:
-        EnvironmentProblem: If this machine has no such device.
-    """
-    if threads:
-        torch.set_num_threads(threads)
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    there = {
-        "cpu": True,
-        "mps": torch.backends.mps.is_available(),
-        "cuda": (device.index or 0) < torch.cuda.device_count(),
-    }
-    if not there.get(device.type, False):
-        raise EnvironmentProblem(
-            f'device "{name}" is not available',
-            where="--device",
-            next_step="ifambench doctor",
-        )
-    return device
 
 
 def _explain(protocol: Protocol, request: RunRequest) -> Explain:

@@ -18,7 +18,7 @@ BASE = {"errors", "settings", "registry", "progress", "atomic"}
 RECORDS = {"rescore", "metrics", "records", "comparable", "compare", "compare_seeds", "gates"}
 RECORDS |= {"leaderboard", "ranking", "reports", "verdict"}
 WORK = {"train", "predict", "explain"}
-FLOW = {"pipeline", "plan", "assemble", "gallery", "loaded", "parts", "mask_samples"}
+FLOW = {"pipeline", "plan", "plan_checks", "assemble", "gallery", "loaded", "parts", "mask_samples"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(RECORDS, BASE | RECORDS | {"suites", "data"}),

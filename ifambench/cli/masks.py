@@ -46,7 +46,7 @@ def command(
     with stoppable():
         from ifambench.loaded import load_run_model
         from ifambench.parts import two_stage
-        from ifambench.plan import find_device
+        from ifambench.plan_checks import find_device
 
         loaded = load_run_model(run, find_device(device, threads), weights, two_stage)
         with shown_progress(stderr()) as progress:

@@ -73,7 +73,7 @@ def command(
     with stoppable():
         from ifambench.loaded import load_run_model
         from ifambench.parts import check_parts, parse_parts, two_stage
-        from ifambench.plan import find_device
+        from ifambench.plan_checks import find_device
 
         combinations = [parse_parts(text) for text in remove_parts or ()]
         loaded = load_run_model(run, find_device(device, threads), weights, two_stage)

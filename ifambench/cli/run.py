@@ -87,7 +87,8 @@ def _noise(run: LoadedRun, request: RunRequest, progress: Progress) -> NoiseRepo
         return None
     from ifambench.cli.masks import measure_noise
     from ifambench.loaded import load_run_model
-    from ifambench.plan import find_device, weights_file
+    from ifambench.plan import weights_file
+    from ifambench.plan_checks import find_device
 
     device = find_device(request.device, request.threads)
     loaded = load_run_model(run.folder, device, weights_file(request))

@@ -1,0 +1,105 @@
+"""What can be wrong with a run request beyond its names: numbers, options, data, the device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ifambench.data.folders import find_data_folder, has_masks
+from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.models.base import Classifier
+from ifambench.models.catalog import ModelChoice, builder_options
+from ifambench.models.ifam import Ifam
+from ifambench.models.interventions import remove_parts
+from ifambench.suites.spec import Suite
+from ifambench.train.recipes import ARCHITECTURE
+
+if TYPE_CHECKING:
+    from ifambench.plan import RunRequest
+
+#: What a linear probe reads of a recipe; nothing is trained by gradient.
+_OF_A_PROBE = ("image_size", "init", "probe_strengths", "source")
+_MAX_SEED = 2**63 - 1
+
+
+def find_device(name: str, threads: int | None = None) -> torch.device:
+    """The device of `--device`; `--threads` holds for this process from now on.
+
+    Raises:
+        EnvironmentProblem: If this machine has no such device.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    there = {
+        "cpu": True,
+        "mps": torch.backends.mps.is_available(),
+        "cuda": (device.index or 0) < torch.cuda.device_count(),
+    }
+    if not there.get(device.type, False):
+        raise EnvironmentProblem(
+            f'device "{name}" is not available',
+            where="--device",
+            next_step="ifambench doctor",
+        )
+    return device
+
+
+def check_numbers(request: RunRequest) -> None:
+    """Refuse numbers that are out of range.
+
+    Raises:
+        UsageError: Naming the option and its range.
+    """
+    lowest = {"batch_size": 1, "images": 0, "steps": 1, "threads": 1, "seed": 0}
+    lowest |= {"devices": 1, "num_nodes": 1}
+    for name, low in lowest.items():
+        value = getattr(request, name)
+        if value is not None and not low <= value <= _MAX_SEED:
+            raise UsageError(
+                f"must be between {low} and {_MAX_SEED}, is {value}",
+                where=f"--{name.replace('_', '-')}",
+            )
+
+
+def refuse_without_effect(choice: ModelChoice) -> None:
+    """Refuse what a model's name sets and neither its builder nor its training reads."""
+    read = builder_options(choice.entry)
+    for name in choice.overrides:
+        shaping = name in ARCHITECTURE and read is not None and name not in read
+        if shaping or (choice.method == "probe" and name not in {*_OF_A_PROBE, *ARCHITECTURE}):
+            raise UsageError(
+                f"{name} changes nothing in {choice.base_label}", where=f"--model {choice.label}"
+            )
+
+
+def check_data(suite: Suite, model: Classifier, request: RunRequest) -> None:
+    """Missing files are found before anything is trained."""
+    if suite.source is None:
+        return
+    folder = find_data_folder(suite, request.data_dir)
+    if "true_masks" in model.capabilities and not has_masks(suite, folder):
+        raise UsageError(
+            f"{request.model} is shown the true objects, and {suite.id} has no masks",
+            where=str(folder),
+            next_step="add the masks the suite file names, or choose another model",
+        )
+
+
+def check_parts(model: Classifier, request: RunRequest) -> None:
+    """Remove the parts that are asked for, and refuse what only a two-stage model can do.
+
+    Raises:
+        UsageError: If the model has no such parts, or no mask to add noise to.
+    """
+    if request.remove_parts:
+        remove_parts(model, request.remove_parts)
+    if request.mask_samples and not isinstance(model, Ifam):
+        raise UsageError(
+            f"{request.model} has no mask to add noise to",
+            where="--mask-samples",
+            choices=["a two-stage model, such as ifam-vit-b"],
+        )
