@@ -64,7 +64,7 @@ def started_record(plan: RunPlan) -> RunRecord:
             metrics=asked.metrics,
             variants=list(asked.variants),
             pair_by=_pair_by(suite, asked.variants),
-            explain={"protocol": "patch-curve/1", **plan.explain.model_dump(mode="json")},
+            explain=plan.explain.protocol(),
         ),
         seed=plan.request.seed,
         recipe=plan.recipe.as_dict() if is_trained else {},

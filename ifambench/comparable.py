@@ -1,18 +1,23 @@
 """Which runs may be compared, and how they are told apart.
 
 Runs answer the same question only when suite, major version, data, protocol, split and groups are
-the same and both are complete.
+the same and both are complete. How a model prepares an image (input size, crop, normalisation)
+belongs to the model, like its weights: the data digest says that both saw the same images, and a
+difference of preprocessing is stated, not refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
 from ifambench.errors import UsageError
 from ifambench.records.schema import Metric, RunRecord
+
+_EXPLAIN_KEYS = ("protocol", "steps", "operator", "target")
 
 
 class LoadedRun(Protocol):
@@ -44,9 +49,11 @@ def record_differences(a: RunRecord, b: RunRecord) -> dict[str, tuple[str, str]]
             {
                 "suite.id": record.suite.id,
                 "suite.version (major)": major,
+                "suite.size": record.suite.size,
                 "suite.data_digest": record.suite.data_digest,
                 "protocol.name": record.protocol.name,
                 "protocol.eval_split": record.protocol.eval_split,
+                "protocol.label_scope": str(record.protocol.label_scope),
                 "groups": ", ".join(record.groups),
             }
         )
@@ -63,15 +70,59 @@ def check_comparable(a: RunRecord, b: RunRecord) -> None:
         raise not_comparable(differing)
 
 
-def run_names(a: RunRecord, b: RunRecord) -> tuple[str, str]:
-    """Names that tell two runs apart: the models, with the seed or the side where they are equal.
+def explanation_differences(a: RunRecord, b: RunRecord) -> dict[str, tuple[str, str]]:
+    """The keys that keep explanations from being paired, with both values.
 
-    The side is the last resort: the same model and seed, for instance before and after a change.
+    How many images were explained and with which seed does not matter: pairs are images that both
+    runs explained.
     """
-    names = (a.model.name, b.model.name)
-    if names[0] == names[1]:
-        names = (f"{names[0]} seed {a.seed}", f"{names[1]} seed {b.seed}")
-    return names if names[0] != names[1] else (f"{names[0]} (A)", f"{names[1]} (B)")
+    sides = []
+    for record in (a, b):
+        explain = {key: record.protocol.explain.get(key) for key in _EXPLAIN_KEYS}
+        asked = record.explaining.get("protocol", {})
+        explain["precision"] = asked.get("precision", "32")  # earlier versions had no other
+        sides.append({f"explain.{key}": str(value) for key, value in explain.items()})
+    found = {key: (sides[0][key], sides[1][key]) for key in sides[0]}
+    return {key: values for key, values in found.items() if values[0] != values[1]}
+
+
+def preprocessing_differences(a: RunRecord, b: RunRecord) -> dict[str, tuple[Any, Any]]:
+    """The keys in which the two models prepare images differently, with both values."""
+    sides = a.model.data_config, b.model.data_config
+    found = {key: (sides[0].get(key), sides[1].get(key)) for key in {**sides[0], **sides[1]}}
+    return {key: values for key, values in found.items() if values[0] != values[1]}
+
+
+def run_names(records: Sequence[RunRecord], origins: Sequence[str] = ()) -> list[str]:
+    """Names that tell runs apart: the models, with the seed or the origin where they are equal.
+
+    The origin is the last resort: the same model and seed, for instance before and after a change.
+
+    Args:
+        records: The baseline first.
+        origins: Where each comes from, in a word; the letters A, B, ... where there is none.
+    """
+    models = [record.model.name for record in records]
+    seeds = [f"{record.model.name} seed {record.seed}" for record in records]
+    return _distinct(models, seeds, _with_origin(seeds, origins))
+
+
+def model_names(models: Sequence[str], origins: Sequence[str] = ()) -> list[str]:
+    """The same for models with several seeds each."""
+    return _distinct(models, _with_origin(models, origins))
+
+
+def _with_origin(names: Sequence[str], origins: Sequence[str]) -> list[str]:
+    known = [*origins, *([""] * (len(names) - len(origins)))]
+    return [
+        f"{name} ({origin or chr(ord('A') + index)})"
+        for index, (name, origin) in enumerate(zip(names, known, strict=True))
+    ]
+
+
+def _distinct(*attempts: Sequence[str]) -> list[str]:
+    """The first list without a repetition, else the last one."""
+    return list(next((names for names in attempts if len(set(names)) == len(names)), attempts[-1]))
 
 
 def headline(record: RunRecord, metric: str) -> Metric | None:

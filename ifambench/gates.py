@@ -3,50 +3,41 @@
 A floor is about the candidate alone (`worst_group_accuracy=0.85`), a drop about the candidate
 against the baseline (`worst_group_accuracy=1pp` points, or `5%` of the baseline's value). Whether
 higher is better comes from the metric catalogue, never from the user. A drop beyond the tolerance
-counts as a regression only when its paired interval excludes 0; else it is inconclusive.
+counts as a regression only when its interval excludes 0; else it is inconclusive. What is missing,
+undefined or not a number fails.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ifambench.errors import UsageError
+from ifambench.gate_bars import Drop, Floor, in_points, parse_drop, parse_floor
+from ifambench.metrics.deletion import is_floor
 from ifambench.metrics.score import METRIC_REGISTRY
 
 if TYPE_CHECKING:
-    from ifambench.compare import Comparison
+    import pandas as pd
+
+    from ifambench.comparison import Comparison
+
+__all__ = [
+    "Drop",
+    "Floor",
+    "GateResult",
+    "Outcome",
+    "check_gates",
+    "parse_drop",
+    "parse_floor",
+    "points",
+]
 
 Outcome = Literal["ok", "inconclusive", "regressed", "failed"]
 
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
-
-
-@dataclass(frozen=True)
-class Floor:
-    """The candidate's value must not be worse than `bound`."""
-
-    metric: str
-    bound: float
-
-
-@dataclass(frozen=True)
-class Drop:
-    """The candidate must not be worse than the baseline by more than `amount`.
-
-    Attributes:
-        metric: Name of the metric.
-        amount: Tolerance: absolute, or the share of the baseline's value when `relative`.
-        relative: True for `%`, False for `pp`.
-    """
-
-    metric: str
-    amount: float
-    relative: bool
+_BY_GROUP = "group_accuracy"
+_SCOPES = ("group", "variant", "explainer")
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class GateResult:
     Attributes:
         name: The gate as written, with group or explainer where the metric has several values.
         outcome: `ok`, `inconclusive` (beyond the tolerance, but within the noise), `regressed`,
-            or `failed` (below a floor, undefined, or inconclusive under strict).
+            or `failed` (below a floor, missing, undefined, or inconclusive under strict).
         text: One sentence with the numbers.
     """
 
@@ -68,46 +59,6 @@ class GateResult:
     def passed(self) -> bool:
         """True for `ok` and `inconclusive`."""
         return self.outcome in ("ok", "inconclusive")
-
-
-def parse_floor(text: str) -> Floor:
-    """Read `metric=bound`; the bound is in the unit of the metric, so 85 % is 0.85.
-
-    For a metric where lower is better the bound is the largest value allowed.
-
-    >>> parse_floor("worst_group_accuracy=0.85")
-    Floor(metric='worst_group_accuracy', bound=0.85)
-
-    Raises:
-        UsageError: If the metric is unknown or has no direction, or the bound is not a number.
-    """
-    metric, value = _split(text, "worst_group_accuracy=0.85")
-    if not re.fullmatch(_NUMBER, value):
-        raise _bad_value(text, "the bound is not a number", "worst_group_accuracy=0.85")
-    if METRIC_REGISTRY.entry(metric).info["unit"] == "fraction" and abs(float(value)) > 1:
-        raise _bad_value(text, f"{metric} is a fraction of 1", f"{metric}=0.85")
-    return Floor(metric, float(value))
-
-
-def parse_drop(text: str) -> Drop:
-    """Read `metric=1pp` (points) or `metric=5%` (of the baseline's value).
-
-    >>> parse_drop("worst_group_accuracy=1pp")
-    Drop(metric='worst_group_accuracy', amount=0.01, relative=False)
-    >>> parse_drop("bg_gap=5%")
-    Drop(metric='bg_gap', amount=0.05, relative=True)
-
-    Raises:
-        UsageError: If the unit is missing, the tolerance negative, or the metric unknown.
-    """
-    example = "worst_group_accuracy=1pp"
-    metric, value = _split(text, example)
-    found = re.fullmatch(rf"({_NUMBER})\s*(pp|%)", value)
-    if not found:
-        raise _bad_value(text, "a drop needs its unit, pp (points) or % (relative)", example)
-    if float(found[1]) < 0:
-        raise _bad_value(text, "a drop is not negative", example)
-    return Drop(metric, float(found[1]) / 100, relative=found[4] == "%")
 
 
 def points(value: float, low: float, high: float) -> str:
@@ -129,8 +80,8 @@ def check_gates(
 
     Args:
         comparison: From `compare_runs`; `b` is the candidate.
-        floors: From `parse_floor`.
-        drops: From `parse_drop`.
+        floors: From `parse_floor`. They hold the candidate's own stored values to the bar.
+        drops: From `parse_drop`. They need a paired difference.
         strict: An inconclusive drop fails.
 
     Returns:
@@ -138,19 +89,51 @@ def check_gates(
     """
     results: list[GateResult] = []
     for floor in floors:
-        results += _for_each_value(comparison, floor.metric, partial(_check_floor, floor))
+        rows = _own_rows(comparison, floor)
+        results += [_check_floor(floor, row) for row in rows] or [_missing(floor, comparison)]
     for drop in drops:
-        results += _for_each_value(comparison, drop.metric, partial(_check_drop, drop))
+        rows = _in_scope(comparison.rows, drop.metric, drop.scope)
+        results += [_check_drop(drop, row) for row in rows] or [_missing(drop, comparison)]
+    if comparison.forced:
+        results = [replace(item, text=f"forced comparison: {item.text}") for item in results]
     return [_strict(result) for result in results] if strict else results
 
 
-def _for_each_value(
-    comparison: Comparison, metric: str, check: Callable[[dict[str, Any]], GateResult]
-) -> list[GateResult]:
-    rows = comparison.rows[comparison.rows["metric"] == metric].to_dict("records")
-    if not rows:
-        return [GateResult(metric, "failed", f"{metric} is not part of this comparison")]
-    return [check(row) for row in rows]
+def _own_rows(comparison: Comparison, floor: Floor) -> list[dict[str, Any]]:
+    """The candidate's stored values, else (for what has none) those of the comparison."""
+    own = comparison.candidate
+    rows = [] if own.empty else _in_scope(own, floor.metric, floor.scope)
+    if rows:
+        return rows
+    found = _in_scope(comparison.rows, floor.metric, floor.scope)
+    return [{**row, "value": row["b"], "ci_low": None, "ci_high": None} for row in found]
+
+
+def _in_scope(frame: pd.DataFrame, metric: str, scope: str | None) -> list[dict[str, Any]]:
+    """The rows of a metric: of one group, variant or explainer, else all but the random floor.
+
+    A metric with a value over all images has its parts by group only where one is named.
+    """
+    rows: list[dict[str, Any]] = frame[frame["metric"] == metric].to_dict("records")
+    if scope is not None:
+        named = [row for row in rows if scope in [row.get(key) for key in _SCOPES]]
+        whole = [row for row in named if row["group"] in ("all", scope)]
+        return whole or named
+    whole = [row for row in rows if row["group"] == "all"]
+    rows = rows if metric == _BY_GROUP or not whole else whole
+    judged = [row for row in rows if _none(row["explainer"]) or not is_floor(row["explainer"])]
+    return judged or rows
+
+
+def _missing(gate: Floor | Drop, comparison: Comparison) -> GateResult:
+    """The failure of a gate on a value that is not there, with the values there are."""
+    name = gate.metric if gate.scope is None else f"{gate.metric}:{gate.scope}"
+    floor = isinstance(gate, Floor) and not comparison.candidate.empty
+    frame = comparison.candidate if floor else comparison.rows
+    rows = frame[frame["metric"] == gate.metric].to_dict("records")
+    there = dict.fromkeys(_label(row) for row in rows)
+    hint = f"; there are {', '.join(there)}" if there else ""
+    return GateResult(name, "failed", f"{name} is not part of this comparison{hint}")
 
 
 def _strict(result: GateResult) -> GateResult:
@@ -162,59 +145,67 @@ def _strict(result: GateResult) -> GateResult:
 def _check_floor(gate: Floor, row: dict[str, Any]) -> GateResult:
     sign = _sign(gate.metric)
     name = f"{_label(row)} {'>=' if sign > 0 else '<='} {gate.bound:g}"
-    if _missing(row["b"]):
+    if _none(row["value"]):
         return GateResult(name, "failed", f"{_label(row)} of the candidate is undefined")
-    met = sign * row["b"] >= sign * gate.bound
+    met = sign * row["value"] >= sign * gate.bound
     relation = "meets" if met else "misses"
-    text = f"{_label(row)} is {row['b']:.4f} and {relation} {gate.bound:g} (n = {row['n']})"
-    return GateResult(name, "ok" if met else "failed", text)
+    limits = "" if _none(row["ci_low"]) else f" [{row['ci_low']:.4f}, {row['ci_high']:.4f}]"
+    text = f"{_label(row)} is {row['value']:.4f}{limits} and {relation} {gate.bound:g}"
+    return GateResult(name, "ok" if met else "failed", f"{text} ({_n(row)})")
 
 
 def _check_drop(gate: Drop, row: dict[str, Any]) -> GateResult:
     amount = f"{100 * gate.amount:g}{'%' if gate.relative else 'pp'}"
     name = f"{_label(row)} drop <= {amount}"
-    if _missing(row["delta"]):
+    if _none(row["delta"]):
         return GateResult(name, "failed", f"{_label(row)} is undefined in one of the runs")
     loss = -_sign(gate.metric) * row["delta"]
     tolerance = gate.amount * abs(row["a"]) if gate.relative else gate.amount
+    within = loss <= tolerance or math.isclose(loss, tolerance)
+    change = f"{_label(row)} {row['a']:.4f} -> {row['b']:.4f}"
+    if _none(row["ci_low"]):  # a single seed: a change of unknown noise
+        text = f"{change}, tolerance {amount}; too few seeds for an interval ({_n(row)})"
+        return GateResult(name, "ok" if within else "inconclusive", text)
     noise = row["ci_low"] <= 0 <= row["ci_high"]
-    outcome: Outcome = "inconclusive" if noise else "regressed"
-    if loss <= tolerance or math.isclose(loss, tolerance):
-        outcome = "ok"
-    smallest = 100 * (row["ci_high"] - row["ci_low"]) / 2
-    text = (
-        f"{_label(row)} {row['a']:.4f} -> {row['b']:.4f}, "
-        f"{points(row['delta'], row['ci_low'], row['ci_high'])}, tolerance {amount}; "
-        f"smallest detectable drop about {smallest:.1f} pp (n = {row['n']})"
-    )
-    return GateResult(name, outcome, text)
+    outcome: Outcome = "ok" if within else "inconclusive" if noise else "regressed"
+    text = f"{change}, {_difference(row)}, tolerance {amount}; {_resolution(row, tolerance)}"
+    return GateResult(name, outcome, f"{text} ({_n(row)})")
+
+
+def _n(row: dict[str, Any]) -> str:
+    """Images, or seeds where the row is a mean over seeds."""
+    return f"n = {row['n']}{' seeds' if 'a_n' in row else ''}"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    if in_points(row["metric"]):
+        return points(row["delta"], row["ci_low"], row["ci_high"])
+    return f"{row['delta']:+.4f} [{row['ci_low']:+.4f}, {row['ci_high']:+.4f}]"
+
+
+def _resolution(row: dict[str, Any], tolerance: float) -> str:
+    """The half width of the interval: the smallest drop that these images (or seeds) can show."""
+    smallest = (row["ci_high"] - row["ci_low"]) / 2
+    shown = f"{100 * smallest:.1f} pp" if in_points(row["metric"]) else f"{smallest:.4f}"
+    below = ", more than the tolerance" if smallest > tolerance else ""
+    return f"smallest detectable drop about {shown}{below}"
 
 
 def _label(row: dict[str, Any]) -> str:
-    """The metric, with the group or explainer that tells its values apart."""
-    if not _missing(row["explainer"]):
-        return f"{row['metric']}[{row['explainer']}]"
-    if row["metric"] == "group_accuracy":
-        return f"{row['metric']}[{row['group']}]"
+    """The metric, with the group, variant or explainer that tells its values apart."""
+    if not _none(row["explainer"]):
+        group = "" if row["group"] == "all" else f" in {row['group']}"
+        return f"{row['metric']}:{row['explainer']}{group}"
+    if row["metric"] == _BY_GROUP:
+        return f"{row['metric']}:{row['group']}"
+    if row["metric"].startswith("flip_rate"):
+        return f"{row['metric']}:{row['variant']}"
     return str(row["metric"])
 
 
-def _missing(value: Any) -> bool:
+def _none(value: Any) -> bool:
     return value is None or value != value  # None, or NaN from the frame
 
 
 def _sign(metric: str) -> int:
     return 1 if METRIC_REGISTRY.entry(metric).info["higher_is_better"] else -1
-
-
-def _split(text: str, example: str) -> tuple[str, str]:
-    metric, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not metric:
-        raise _bad_value(text, "a gate is METRIC=VALUE", example)
-    if METRIC_REGISTRY.entry(metric).info["higher_is_better"] is None:
-        raise _bad_value(text, f"{metric} has no direction, so it cannot be a gate", example)
-    return metric, value
-
-
-def _bad_value(text: str, what: str, example: str) -> UsageError:
-    return UsageError(f'cannot read the gate "{text}": {what}', next_step=f"write {example}")

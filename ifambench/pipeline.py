@@ -21,17 +21,10 @@ from ifambench.data.load import load_data
 from ifambench.data.manifest import SuiteData
 from ifambench.data.swap.pairing import joined_tables
 from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
-from ifambench.explain.measure import (
-    ExplainResult,
-    ExplainSettings,
-    choose_images,
-    explain_rows,
-    nothing_explained,
-)
 from ifambench.gallery import gallery_of
+from ifambench.measuring import Measured, Subject, measure
 from ifambench.metrics.base import Tables
 from ifambench.models.interventions import remove_parts
-from ifambench.models.weights import sha256_of
 from ifambench.plan import RunPlan, RunRequest, make_plan
 from ifambench.predict.journal import Journal
 from ifambench.predict.loop import predict
@@ -39,11 +32,12 @@ from ifambench.progress import Progress
 from ifambench.records.clock import Clock
 from ifambench.records.key import digest
 from ifambench.records.lock import run_lock
-from ifambench.records.schema import RunRecord
+from ifambench.records.schema import Phase, RunRecord
 from ifambench.records.store import (
     LoadedRun,
     load_run,
     read_record,
+    read_table,
     write_bytes_atomic,
     write_record,
     write_table,
@@ -51,6 +45,7 @@ from ifambench.records.store import (
 from ifambench.reports.training_picture import write_training_picture
 from ifambench.reports.write import write_reports
 from ifambench.rescore import scored
+from ifambench.reuse import Stored, stored_run
 from ifambench.train.crew import Crew
 from ifambench.train.fit import FitPlan, Fitted, fit
 from ifambench.train.fit import follow as follow_fit
@@ -58,11 +53,14 @@ from ifambench.train.team import find_team
 
 __all__ = ["RunRequest", "follow", "follows", "make_plan", "run", "train"]
 
+_OF_EXPLANATIONS = ("sanity.csv.gz", "battery.csv.gz", "selections.csv.gz")
+"""Tables that only some requests make."""
+_REPORTS = ("report.md", "report.html")
 _RUN_FILES = (
     *("run.json", "predictions.csv.gz", "explanations.csv.gz", "curves.csv", "training.csv"),
-    "pairing.csv.gz",
-    "training.png",
-    *("weights.safetensors", "gallery.npz", "report.md", "report.html"),
+    *("pairing.csv.gz", "training.png", "weights.safetensors", "gallery.npz"),
+    *_OF_EXPLANATIONS,
+    *_REPORTS,
 )
 
 
@@ -79,11 +77,12 @@ def run(request: RunRequest, progress: Progress) -> LoadedRun:
     with crew.led(plan.device), run_lock(plan.folder):
         if request.fresh:
             _forget(plan.folder)
-        if _is_done(plan):
+        stored = stored_run(plan)
+        if stored is not None and stored.same:
             progress.message(f"complete already, reused: {plan.folder} (--fresh repeats it)")
         else:
             with _resumable(plan, "run"):
-                _work(plan, progress, crew)
+                _work(plan, progress, crew, stored)
         _finish(plan.folder)
         return load_run(plan.folder)
 
@@ -105,7 +104,7 @@ def train(request: RunRequest, progress: Progress) -> Path:
     with crew.led(plan.device), run_lock(plan.folder):
         if request.fresh:
             _forget(plan.folder)
-        if not _is_done(plan):
+        if stored_run(plan) is None:
             with _resumable(plan, "train"):
                 data = _load(plan, progress)
                 _fit(plan, data, progress, crew)
@@ -141,43 +140,73 @@ def _crew(plan: RunPlan) -> Crew:
     return Crew(plan.team, command, plan.folder / "work")
 
 
-def _work(plan: RunPlan, progress: Progress, crew: Crew) -> None:
-    """All phases of a run."""
+def _work(plan: RunPlan, progress: Progress, crew: Crew, stored: Stored | None) -> None:
+    """All phases of a run.
+
+    A stored run that only lacks these explanations stays as it is until they are measured: whoever
+    stops meanwhile still has it.
+    """
     folder, request = plan.folder, plan.request
     record = started_record(plan)
-    write_record(folder, record)
+    if stored is None:
+        write_record(folder, record)
+    _tell(plan, stored, progress)
     clock = Clock(folder / "work" / "phases.json")
     with clock.phase("data"):
         data = _load(plan, progress)
+    if stored is not None:
+        stored.check_data(plan, data)
     rows = _evaluated_rows(plan, data)
     with clock.phase("train"):
         fitted = _fit(plan, data, progress, crew)
     if request.remove_parts:
         remove_parts(fitted.model, request.remove_parts)
-    key = digest([plan.key(), data.digest, fitted.sha256])
+    key = digest([plan.key() | {"explain": ""}, data.digest, fitted.sha256])
     with clock.phase("predict"):
-        journal = Journal(folder / "work" / "predictions.jsonl", key)
-        predictions = predict(
-            fitted.model,
-            data,
-            rows,
-            batch_size=request.batch_size,
-            device=plan.device,
-            journal=journal,
-            progress=progress,
-        )
-    with clock.phase("explain"):
-        journal = Journal(folder / "work" / "explanations.jsonl", key)
-        explained = _explain(plan, fitted, data, predictions, journal, progress)
+        predictions = _predict(plan, fitted, data, rows, key, progress, stored)
+    subject = Subject(fitted.model, data, predictions, key)
+    measured = measure(plan, subject, folder / "work", clock, progress)
     images = len(data.rows(plan.protocol.train_split))
-    trained = 0 if fitted.reused else _fit_plan(plan).images_seen(images)
-    for name, count in (
-        ("train", trained),
-        ("predict", len(rows)),
-        ("explain", explained.n_forwards),
-    ):
-        clock.count(name, count)
-    _store(plan, record, fitted, data, predictions, explained, clock)
+    clock.count("train", 0 if fitted.reused else _fit_plan(plan).images_seen(images))
+    clock.count("predict", len(rows))
+    phases = clock.rows() if stored is None else stored.phases(clock.rows())
+    _store(plan, record, fitted, data, predictions, measured, phases)
+
+
+def _tell(plan: RunPlan, stored: Stored | None, progress: Progress) -> None:
+    """What the user should know before the work."""
+    if stored is not None:
+        progress.message(
+            f"trained already: the weights and predictions of {plan.folder} are kept, what is "
+            "explained is measured anew and replaces what was"
+        )
+    reasons: dict[str, list[str]] = {}
+    for name, reason in plan.explain.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        progress.message(f"left out: {', '.join(names)} ({reason})")
+
+
+def _predict(
+    plan: RunPlan,
+    fitted: Fitted,
+    data: SuiteData,
+    rows: pd.DataFrame,
+    key: str,
+    progress: Progress,
+    stored: Stored | None,
+) -> pd.DataFrame:
+    if stored is not None:
+        return stored.run.predictions
+    return predict(
+        fitted.model,
+        data,
+        rows,
+        batch_size=plan.request.images_at_once,
+        device=plan.device,
+        journal=Journal(plan.folder / "work" / "predictions.jsonl", key),
+        progress=progress,
+    )
 
 
 def _load(plan: RunPlan, progress: Progress) -> SuiteData:
@@ -222,56 +251,32 @@ def _evaluated_rows(plan: RunPlan, data: SuiteData) -> pd.DataFrame:
     return pd.concat(parts.values(), ignore_index=True)
 
 
-def _explain(
-    plan: RunPlan,
-    fitted: Fitted,
-    data: SuiteData,
-    predictions: pd.DataFrame,
-    journal: Journal,
-    progress: Progress,
-) -> ExplainResult:
-    asked = plan.explain
-    if asked.images == 0:
-        return nothing_explained()
-    rows = choose_images(
-        data.rows(plan.protocol.eval_split), asked.images, data.suite.groups.names, asked.seed
-    )
-    settings = ExplainSettings(
-        steps=asked.steps,
-        random_draws=asked.random_draws,
-        seed=asked.seed,
-        batch_size=plan.request.batch_size,
-        device=plan.device,
-        operator=asked.operator,
-    )
-    return explain_rows(
-        fitted.model, data, rows, predictions, plan.explainers, settings, journal, progress
-    )
-
-
 def _store(
     plan: RunPlan,
     record: RunRecord,
     fitted: Fitted,
     data: SuiteData,
     predictions: pd.DataFrame,
-    explained: ExplainResult,
-    clock: Clock,
+    measured: Measured,
+    phases: list[Phase],
 ) -> None:
-    """Write tables and record; the record turns `complete` last."""
+    """Write tables and record; the record turns `complete` last, and is `started` meanwhile."""
     folder = plan.folder
-    tables = {
-        "predictions": write_table(folder / "predictions.csv.gz", predictions),
-        "explanations": write_table(folder / "explanations.csv.gz", explained.explanations),
-        "curves": write_table(folder / "curves.csv", explained.curves),
-        "training": write_table(folder / "training.csv", fitted.table),
-    }
+    write_record(folder, record)
+    for name in (*_OF_EXPLANATIONS, *_REPORTS):
+        (folder / name).unlink(missing_ok=True)
+    kept = {"predictions": predictions, **measured.tables}
+    tables = {name: write_table(folder / f"{name}.csv.gz", kept[name]) for name in kept}
+    tables["curves"] = write_table(folder / "curves.csv", measured.explained.curves)
+    tables["training"] = write_table(folder / "training.csv", fitted.table)
     if data.tables:
         tables["pairing"] = write_table(folder / "pairing.csv.gz", _pairing(data))
-    write_bytes_atomic(folder / "gallery.npz", gallery_of(data, predictions, explained))
-    record = finished_record(plan, record, fitted, data, tables, clock.rows())
-    stored = Tables(predictions, explained.explanations)
-    metrics = scored(stored, record)
+    write_bytes_atomic(folder / "gallery.npz", gallery_of(data, predictions, measured.explained))
+    record = finished_record(plan, record, fitted, data, tables, phases)
+    record = record.model_copy(update={"explaining": measured.facts(plan)})
+    # scored as `ifambench score` will do it: from the files
+    read = {name: read_table(folder / tables[name].file, tables[name]) for name in kept}
+    metrics = scored(Tables(**read), record)
     write_record(folder, record.model_copy(update={"metrics": metrics}))
 
 
@@ -287,42 +292,6 @@ def _finish(folder: Path) -> None:
         write_reports(folder)
         write_training_picture(folder)
     shutil.rmtree(folder / "work", ignore_errors=True)
-
-
-def _is_done(plan: RunPlan) -> bool:
-    """Whether the folder holds this very run, complete and undamaged.
-
-    Raises:
-        UsageError: If it holds a complete run that differs; names what differs.
-        EnvironmentProblem: If a stored file is damaged.
-    """
-    folder = plan.folder
-    if not (folder / "run.json").is_file():
-        return False
-    anew = plan.command("run", "--fresh")
-    try:
-        if not _is_usable(plan, read_record(folder).status):
-            return False
-        record = load_run(folder).record
-        weights = folder / "weights.safetensors"
-        if weights.is_file() and sha256_of(weights) != record.model.weights.sha256:
-            raise EnvironmentProblem("the weights are not those of the record", where=str(weights))
-    except EnvironmentProblem as error:
-        raise EnvironmentProblem(error.what, where=error.where, next_step=anew) from error
-    key = plan.key()
-    differing = [name for name in key if record.key.get(name) != key[name]]
-    if not differing:
-        return True
-    raise UsageError(
-        f"a complete run with another {' and '.join(differing)} is there",
-        where=str(folder),
-        next_step=f"{anew} (replaces it), or another --output",
-    )
-
-
-def _is_usable(plan: RunPlan, status: str) -> bool:
-    """Whether a stored run of that status may be what is asked for."""
-    return status == "complete" or (status == "partial" and plan.request.skip_bad_images)
 
 
 def _forget(folder: Path) -> None:

@@ -17,8 +17,6 @@ from ifambench import __version__
 from ifambench.data.imagenet_map import with_imagenet_map
 from ifambench.data.images import View
 from ifambench.errors import UsageError
-from ifambench.explain.base import check_needs, default_explainers
-from ifambench.metrics.deletion import FLOOR
 from ifambench.metrics.on_request import check_protocol
 from ifambench.models.backbones import Backbone, find_backbone
 from ifambench.models.base import Classifier
@@ -30,22 +28,25 @@ from ifambench.models.catalog import (
 )
 from ifambench.models.checkpoints import given_sha256
 from ifambench.plan_checks import (
+    check_choices,
     check_data,
     check_numbers,
     check_parts,
     find_device,
     refuse_without_effect,
+    suite_has_masks,
 )
+from ifambench.plan_explain import ExplainPlan, explain_plan
 from ifambench.records.key import code_digest, digest
 from ifambench.records.store import run_folder
 from ifambench.suites.catalog import SuiteFile, load_suite
-from ifambench.suites.spec import Explain, Protocol, Suite, protocol_of
+from ifambench.suites.spec import Protocol, Suite, protocol_of
 from ifambench.train.fabric import check_precision
 from ifambench.train.fit import start_from
 from ifambench.train.recipes import Recipe, recipe_for
 from ifambench.train.team import Team, check_team, find_team, share_cores
 
-_NUMBERS_COME_FROM = ("data", "metrics", "models", "predict", "explain", "train")
+_NUMBERS_COME_FROM = ("data", "metrics", "models", "predict", "explain", "battery", "train")
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,18 @@ class RunRequest:
         output: Folder below which the run folder lies.
         protocol: Protocol of the suite, or None for its default.
         seed: Training seed.
-        explainers: Explainer names; empty for the model's defaults. The floor is always added.
-        images: Explained images, or None for the protocol's number.
-        steps: Steps of the curves, or None for the protocol's number.
+        explainers: Explainer names, or `all`; empty for the model's defaults. The floor is always
+            added.
+        images: Explained images, `all`, or None for the protocol's number.
+        steps: Steps of the curves, `patch` for one per patch, or None for the protocol's number.
+        operators: What a removed patch becomes, the headline first; empty for the protocol's.
+        target: The class that is explained, `predicted` or `label`; None for the protocol's.
+        explain_precision: Of the forward passes behind curves: `32` or `bf16`; None for `32`.
+        battery: Images that the tests of the model's own mask are run on, `all`, or 0.
+        sanity: Images that the checks of the explainers are run on, `all`, or 0.
         size: `default`, or the number of training images.
         batch_size: Images per forward pass; changes no prediction, and scores by rounding only.
+            None: 64, and for curves what suits the device.
         device: `auto`, `cpu`, `cuda`, ...
         threads: CPU threads, or None for torch's choice.
         pretrained: Backbone file instead of the model's own, or `timm:ARCHITECTURE.TAG`.
@@ -82,10 +90,15 @@ class RunRequest:
     protocol: str | None = None
     seed: int = 0
     explainers: tuple[str, ...] = ()
-    images: int | None = None
-    steps: int | None = None
+    images: int | str | None = None
+    steps: int | str | None = None
+    operators: tuple[str, ...] = ()
+    target: str | None = None
+    explain_precision: str | None = None
+    battery: int | str = 0
+    sanity: int | str = 0
     size: str = "default"
-    batch_size: int = 64
+    batch_size: int | None = None
     device: str = "auto"
     threads: int | None = None
     pretrained: Path | None = None
@@ -98,6 +111,18 @@ class RunRequest:
     fresh: bool = False
     skip_bad_images: bool = False
 
+    @property
+    def images_at_once(self) -> int:
+        """Images per forward pass, but for curves."""
+        return self.batch_size or 64
+
+    @property
+    def names_explanations(self) -> bool:
+        """Whether anything is said about explanations; if not, those of a stored run will do."""
+        given = (self.images, self.steps, self.target, self.explain_precision)
+        lists = (self.explainers, self.operators, self.battery, self.sanity)
+        return any(value is not None for value in given) or any(lists)
+
 
 @dataclass(frozen=True)
 class RunPlan:
@@ -108,8 +133,7 @@ class RunPlan:
         file: The suite.
         protocol_name: Name of the protocol.
         protocol: Splits, selection policy, variants.
-        explain: The protocol's explanation settings with the request's numbers.
-        explainers: What is measured, the floor included.
+        explain: What is explained, and how.
         choice: Model and method.
         recipe: How it is trained.
         backbone: Where it starts, or None.
@@ -125,8 +149,7 @@ class RunPlan:
     file: SuiteFile
     protocol_name: str
     protocol: Protocol
-    explain: Explain
-    explainers: tuple[str, ...]
+    explain: ExplainPlan
     choice: ModelChoice
     recipe: Recipe
     backbone: Backbone | None
@@ -163,7 +186,7 @@ class RunPlan:
             "recipe": digest(self.recipe.as_dict()),
             "pretrained": self._start(),
             "protocol": digest(self.protocol.model_dump(mode="json")),
-            "explain": digest([self.explain.model_dump(mode="json"), sorted(self.explainers)]),
+            "explain": self.explain.key(),
             "seed": str(self.request.seed),
             "compute": self.compute,
             "code": digest([__version__, code_digest(_NUMBERS_COME_FROM)]),
@@ -184,11 +207,15 @@ class RunPlan:
         """A command line that repeats the run."""
         asked = self.request
         words = ["ifambench", verb, asked.suite, "--model", self.choice.label]
-        for name in asked.explainers if verb == "run" else ():
-            words += ["--explainer", name]
+        if verb == "run":
+            words += _explaining_words(asked)
         measured = {
             "--images": asked.images,
             "--steps": asked.steps,
+            "--target": asked.target,
+            "--explain-precision": asked.explain_precision,
+            "--battery-images": asked.battery or None,
+            "--sanity-images": asked.sanity or None,
             "--remove-parts": ",".join(map(str, asked.remove_parts)) or None,
             "--mask-samples": asked.mask_samples or None,
         }
@@ -212,6 +239,14 @@ class RunPlan:
         return shlex.join([*words, *more])
 
 
+def _explaining_words(asked: RunRequest) -> list[str]:
+    """The options about explanations that can be repeated or have no value."""
+    words = [word for name in asked.explainers for word in ("--explainer", name)]
+    words += [word for name in asked.operators for word in ("--operator", name)]
+    flags = {"--battery": asked.battery, "--sanity": asked.sanity}
+    return words + [flag for flag, images in flags.items() if images]
+
+
 def make_plan(request: RunRequest) -> RunPlan:
     """Check a request against the catalogues, the files and the model.
 
@@ -221,6 +256,7 @@ def make_plan(request: RunRequest) -> RunPlan:
         EnvironmentProblem: If a weights file is damaged or the device is not there.
     """
     check_numbers(request)
+    check_choices(request)
     device = find_device(request.device, request.threads)
     team = _team(request, device)
     file = load_suite(request.suite)
@@ -242,8 +278,9 @@ def make_plan(request: RunRequest) -> RunPlan:
         file=file,
         protocol_name=name,
         protocol=protocol,
-        explain=_explain(protocol, request),
-        explainers=_explainers(model, protocol, request),
+        explain=explain_plan(
+            model, protocol, request, masks=suite_has_masks(file.suite, request.data_dir)
+        ),
         choice=choice,
         recipe=recipe,
         backbone=backbone,
@@ -295,28 +332,6 @@ def _folder(request: RunRequest, suite: Suite, protocol: str, choice: ModelChoic
 def _recipe(suite: Suite, choice: ModelChoice, request: RunRequest) -> Recipe:
     recipe = recipe_for(suite, choice.family, choice.base_label, choice.overrides)
     return recipe if request.precision is None else replace(recipe, precision=request.precision)
-
-
-def _explain(protocol: Protocol, request: RunRequest) -> Explain:
-    given = {"images": request.images, "steps": request.steps}
-    return protocol.explain.model_copy(
-        update={name: value for name, value in given.items() if value is not None}
-    )
-
-
-def _explainers(model: Classifier, protocol: Protocol, request: RunRequest) -> tuple[str, ...]:
-    if _explain(protocol, request).images == 0:
-        if request.explainers:
-            raise UsageError(
-                "no image is explained, so no explainer can be measured",
-                where="--explainer",
-                next_step="add --images N",
-            )
-        return ()
-    names = list(request.explainers) or default_explainers(model)
-    for name in names:
-        check_needs(name, model)
-    return tuple(dict.fromkeys([*names, FLOOR]))
 
 
 def _backbone(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 import torch
 
@@ -12,7 +13,7 @@ from ifambench.models.base import Classifier
 from ifambench.models.catalog import ModelChoice, builder_options
 from ifambench.models.ifam import Ifam
 from ifambench.models.interventions import remove_parts
-from ifambench.suites.spec import Suite
+from ifambench.suites.spec import Suite, Target
 from ifambench.train.recipes import ARCHITECTURE
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 #: What a linear probe reads of a recipe; nothing is trained by gradient.
 _OF_A_PROBE = ("image_size", "init", "probe_strengths", "source")
 _MAX_SEED = 2**63 - 1
+_WORDS = {"images": "all", "battery": "all", "sanity": "all", "steps": "patch"}
+"""What may stand in place of a number."""
+_CHOICES = {"target": get_args(Target), "explain_precision": ("32", "bf16")}
 
 
 def find_device(name: str, threads: int | None = None) -> torch.device:
@@ -55,13 +59,32 @@ def check_numbers(request: RunRequest) -> None:
         UsageError: Naming the option and its range.
     """
     lowest = {"batch_size": 1, "images": 0, "steps": 1, "threads": 1, "seed": 0}
-    lowest |= {"devices": 1, "num_nodes": 1}
+    lowest |= {"devices": 1, "num_nodes": 1, "battery": 0, "sanity": 0}
     for name, low in lowest.items():
-        value = getattr(request, name)
-        if value is not None and not low <= value <= _MAX_SEED:
+        value, word = getattr(request, name), _WORDS.get(name)
+        if value is None or value == word:
+            continue
+        if not isinstance(value, int) or not low <= value <= _MAX_SEED:
+            or_word = f', or "{word}"' if word else ""
             raise UsageError(
-                f"must be between {low} and {_MAX_SEED}, is {value}",
+                f"must be between {low} and {_MAX_SEED}{or_word}, is {value}",
                 where=f"--{name.replace('_', '-')}",
+            )
+
+
+def check_choices(request: RunRequest) -> None:
+    """Refuse words that are none of an option's.
+
+    Raises:
+        UsageError: Naming the option and its choices.
+    """
+    for name, choices in _CHOICES.items():
+        value = getattr(request, name)
+        if value is not None and value not in choices:
+            raise UsageError(
+                f'unknown {name.replace("_", " ")} "{value}"',
+                where=f"--{name.replace('_', '-')}",
+                choices=list(choices),
             )
 
 
@@ -87,6 +110,13 @@ def check_data(suite: Suite, model: Classifier, request: RunRequest) -> None:
             where=str(folder),
             next_step="add the masks the suite file names, or choose another model",
         )
+
+
+def suite_has_masks(suite: Suite, data_dir: Path | None) -> bool:
+    """Whether the true masks of the suite are at hand; its files have to be there."""
+    if suite.source is None:
+        return True
+    return has_masks(suite, find_data_folder(suite, data_dir))
 
 
 def check_parts(model: Classifier, request: RunRequest) -> None:

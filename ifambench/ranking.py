@@ -16,30 +16,33 @@ default or whose protocol is not ranked are listed apart, without a rank.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ifambench.comparable import headline
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.metrics.deletion import FLOOR
-from ifambench.metrics.uncertainty import welch
-from ifambench.records.schema import Metric, RunRecord
-from ifambench.records.store import find_runs, read_record
+from ifambench.metrics.uncertainty import paired_t, welch
+from ifambench.records.index import Damaged, RunIndex, all_rows
+from ifambench.records.row import HEADLINES, RunRow, Value
+from ifambench.reports.backbone import backbone_class
 from ifambench.reports.rows import label
 
 CONTROLS = frozenset({FLOOR, "center", "uniform"})
 """Explainers that know nothing about the model; never a model's best explainer."""
 
-PREDICTION_METRICS = (
-    *("worst_group_accuracy", "accuracy", "group_mean_accuracy"),
-    *("adjusted_accuracy", "bg_gap"),
-)
+TEST_ORACLE = "test_oracle"
+"""The selection policy that looks at the test split."""
+
+VERIFIED, REPORTED, DIFFERS = "verified", "reported", "differs"
+"""What is known of the numbers of a run: the stored tables give them again, there are no tables
+that could, or they give others."""
+
 _FAR = 1e9
 """Limit of a number without an interval."""
 
@@ -48,28 +51,26 @@ _IDENTITY = (
     *("suite", "protocol", "primary", "model", "method", "labels_needed", "selection"),
     "unranked",
 )
-_BOARD = ("suite", "protocol", "primary")
+BOARD = ("suite", "protocol", "primary")
+"""The columns that say which models are ranked against each other."""
 COLUMNS = (
     *("suite", "protocol", "rank", "model", "method", "labels_needed", "selection", "seeds"),
     *("primary", *(f"primary{kind}" for kind in _STATISTICS)),
-    *(f"{name}{kind}" for name in PREDICTION_METRICS for kind in _STATISTICS),
+    *(f"{name}{kind}" for name in HEADLINES for kind in _STATISTICS),
     *(f"mask_iou{kind}" for kind in _STATISTICS),
     "explainer",
     *(f"srg{kind}" for kind in _STATISTICS),
     "unranked",
+    *("primary_ci_low", "primary_ci_high", "backbone", "parameters", "evidence", "runs"),
 )
 
 
-@dataclass(frozen=True)
-class StoredRun:
-    """A run record and the folder it lies in."""
+def collect(results_dir: Path, index: RunIndex | None = None) -> list[RunRow]:
+    """The rows of all run records below a folder, by path.
 
-    folder: Path
-    record: RunRecord
-
-
-def collect(results_dir: Path) -> list[StoredRun]:
-    """All run records below a folder, by path; only `run.json` is read.
+    Args:
+        results_dir: The folder.
+        index: What is remembered of these records; without it, each is read whole.
 
     Raises:
         UsageError: If the folder does not exist.
@@ -79,102 +80,147 @@ def collect(results_dir: Path) -> list[StoredRun]:
         raise UsageError(
             "no such results folder", where=str(results_dir), next_step="ifambench run SUITE"
         )
-    return [StoredRun(folder, read_record(folder)) for folder in find_runs(results_dir)]
+    found = []
+    for row in index.rows() if index else all_rows(results_dir):
+        if isinstance(row, Damaged):
+            raise row.problem
+        found.append(row)
+    return found
 
 
-def rank(runs: Iterable[StoredRun]) -> pd.DataFrame:
+def rank(runs: Iterable[RunRow], evidence: Mapping[str, str] | None = None) -> pd.DataFrame:
     """One row per suite, protocol and model with the columns `COLUMNS`, ranked rows first.
 
     Mean, std (ddof 1, missing for one seed) and min are over training seeds; a metric that a seed
-    does not have is missing for the model. `unranked` says why a row has no rank.
+    does not have is missing for the model. The limits of the primary metric are Student's over two
+    or more seeds, else those of the run. `unranked` says why a row has no rank, `runs` names the
+    run folders.
+
+    Args:
+        runs: The runs.
+        evidence: `VERIFIED`, `REPORTED` or `DIFFERS` by the place of a run, reported where it is
+            not there; when not given, nothing is said of it.
 
     Raises:
         EnvironmentProblem: If one training seed of a model is there twice.
     """
-    models: dict[tuple[str, ...], list[StoredRun]] = {}
+    models: dict[tuple[str, ...], list[RunRow]] = defaultdict(list)
     for run in runs:
-        models.setdefault(_identity(run.record), []).append(run)
-    rows = [_model_row(key, models[key]) for key in sorted(models)]
+        models[_identity(run)].append(run)
+    rows = [_model_row(key, models[key], evidence) for key in sorted(models)]
     rows.sort(key=lambda row: (row["unranked"] != "", *_board(row), _order(row)))
     ranked = [row for row in rows if not row["unranked"]]
     for _, part in groupby(ranked, key=_board):
         _assign_ranks(list(part))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     numbers = [name for name in COLUMNS if name.endswith(_STATISTICS)]
-    return frame.astype(dict.fromkeys(numbers, "float64") | {"rank": "Int64", "seeds": "int64"})
+    numbers += ["primary_ci_low", "primary_ci_high"]
+    whole = {"rank": "Int64", "seeds": "int64", "parameters": "int64"}
+    return frame.astype(dict.fromkeys(numbers, "float64") | whole)
 
 
 def _board(row: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(row[name] for name in _BOARD)
+    return tuple(row[name] for name in BOARD)
 
 
-def _identity(record: RunRecord) -> tuple[str, ...]:
+def _identity(run: RunRow) -> tuple[str, ...]:
     """The values of `_IDENTITY`."""
-    return (
-        f"{record.suite.id}@{record.suite.version.partition('.')[0]}",
-        record.protocol.name,
-        record.protocol.primary_metric,
-        record.model.name,
-        record.model.method,
-        record.model.labels_needed,
-        record.protocol.selection,
-        _unranked(record),
-    )
+    described = (run.model, run.method, run.labels_needed, run.selection, _unranked(run))
+    return (run.board, run.protocol, run.primary, *described)
 
 
-def _unranked(record: RunRecord) -> str:
-    if record.status != "complete":
-        return f"not complete ({record.status})"
-    if record.protocol.selection == "test_oracle":
+def _unranked(run: RunRow) -> str:
+    if run.status != "complete":
+        return f"not complete ({run.status})"
+    if run.selection == TEST_ORACLE:
         return "selected on the test split"
-    if not record.protocol.ranked:
+    if not run.ranked:
         return "the protocol is not ranked"
-    return "" if record.suite.size == "default" else f"size {record.suite.size}"
+    return "" if run.size == "default" else f"size {run.size}"
 
 
-def _model_row(key: tuple[str, ...], runs: list[StoredRun]) -> dict[str, Any]:
-    seeds = [run.record.seed for run in runs]
-    if len(set(seeds)) < len(seeds):
+def _model_row(
+    key: tuple[str, ...], runs: list[RunRow], evidence: Mapping[str, str] | None
+) -> dict[str, Any]:
+    runs = sorted(runs, key=lambda run: run.seed)
+    if len({run.seed for run in runs}) < len(runs):
         raise EnvironmentProblem(
             f"model {key[3]} has a training seed twice in {key[0]}, protocol {key[1]}",
             where=", ".join(str(run.folder) for run in runs),
             next_step="remove one of the folders",
         )
-    records = sorted((run.record for run in runs), key=lambda record: record.seed)
     row: dict[str, Any] = dict(zip(_IDENTITY, key, strict=True))
-    row |= {"rank": None, "seeds": len(seeds), "explainer": None}
-    for metric in PREDICTION_METRICS:
-        row |= _statistics(metric, [headline(record, metric) for record in records])
-    row |= _best("mask_iou", records)[1]
-    row["explainer"], srg = _best("srg", records)
-    first = [headline(record, row["primary"]) for record in records]
-    row |= _statistics("primary", first)
+    row |= {"rank": None, "seeds": len(runs), "explainer": None}
+    for metric in HEADLINES:
+        row |= _statistics(metric, [_number(run, metric) for run in runs])
+    row |= _best("mask_iou", runs)[1]
+    row["explainer"], srg = _best("srg", runs)
+    first = [run.values.get(row["primary"]) for run in runs]
+    row |= _statistics("primary", [_number(run, row["primary"]) for run in runs])
     row["_primary"] = _sample(first)
     if row["_primary"] is None and not row["unranked"]:
         row["unranked"] = f"no {label(row['primary'])}"
-    return row | srg
+    return row | srg | _limits(first) | _described(runs, evidence)
 
 
-def _statistics(metric: str, found: Sequence[Metric | None]) -> dict[str, float | None]:
-    values = [row.value for row in found if row is not None and row.value is not None]
+def _number(run: RunRow, metric: str) -> float | None:
+    found = run.values.get(metric)
+    return None if found is None else found.value
+
+
+def _described(runs: Sequence[RunRow], evidence: Mapping[str, str] | None) -> dict[str, Any]:
+    """Backbone and parameters, how far the numbers can be trusted, and where they come from."""
+    known = {(evidence or {}).get(run.place, REPORTED) for run in runs}
+    weakest = next(name for name in (DIFFERS, REPORTED, VERIFIED) if name in known)
+    return {
+        "backbone": backbone_class(runs[0]),
+        "parameters": runs[0].parameters,
+        "evidence": "" if evidence is None else weakest,
+        "runs": ";".join(run.place for run in runs),
+    }
+
+
+def _limits(found: Sequence[Value | None]) -> dict[str, float | None]:
+    """The 95 % limits of the mean over seeds, or those of the only run."""
+    rows = [row for row in found if row is not None and row.value is not None]
+    low = high = None
+    if rows and len(rows) == len(found):
+        values = [float(row.value or 0.0) for row in rows]
+        several = len(values) > 1
+        low, high = paired_t([0.0] * len(values), values)[:2] if several else rows[0][1:3]
+    return {"primary_ci_low": low, "primary_ci_high": high}
+
+
+def _statistics(metric: str, found: Sequence[float | None]) -> dict[str, float | None]:
+    values = [value for value in found if value is not None]
     names = [f"{metric}{kind}" for kind in _STATISTICS]
     if len(values) < len(found):
         return dict.fromkeys(names)
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return dict(zip(names, (float(np.mean(values)), std, min(values)), strict=True))
+    std = _std(values) if len(values) > 1 else None
+    return dict(zip(names, (_mean(values), std, min(values)), strict=True))
 
 
-def _best(metric: str, records: list[RunRecord]) -> tuple[str | None, dict[str, float | None]]:
+def _mean(values: Sequence[float]) -> float:
+    """The sum is exact, so that neither the order nor the machine matters; nor is numpy faster."""
+    return math.fsum(values) / len(values)
+
+
+def _std(values: Sequence[float]) -> float:
+    mean = _mean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _best(metric: str, runs: Sequence[RunRow]) -> tuple[str | None, dict[str, float | None]]:
     """The explainer with the largest mean over seeds, and its statistics; controls do not count."""
-    by_explainer: dict[str, list[Metric | None]] = {}
-    for record in records:
-        for row in record.metrics:
-            if row.metric == metric and row.group == "all" and row.explainer not in CONTROLS:
-                by_explainer.setdefault(str(row.explainer), []).append(row)
+    by_explainer: dict[str, list[float | None]] = defaultdict(list)
+    for run in runs:
+        for name, explainer, value in run.explained:
+            if name == metric and explainer not in CONTROLS:
+                by_explainer[explainer].append(value)
     found = {
         name: _statistics(metric, rows)
         for name, rows in sorted(by_explainer.items())
-        if len(rows) == len(records)
+        if len(rows) == len(runs)
     }
     known = {
         name: mean for name, row in found.items() if (mean := row[f"{metric}_mean"]) is not None
@@ -195,17 +241,17 @@ class _Sample:
 
     @property
     def mean(self) -> float:
-        return float(np.mean(self.values))
+        return _mean(self.values)
 
 
-def _sample(found: Sequence[Metric | None]) -> _Sample | None:
+def _sample(found: Sequence[Value | None]) -> _Sample | None:
     """None when a seed has no value. Where lower is better, all is negated."""
     rows = [row for row in found if row is not None and row.value is not None]
     if len(rows) < len(found):
         return None
     sign = -1.0 if any(row.higher_is_better is False for row in rows) else 1.0
     ends = [sorted((sign * _or(row.ci_low, -_FAR), sign * _or(row.ci_high, _FAR))) for row in rows]
-    low, high = (float(np.mean([pair[end] for pair in ends])) for end in (0, 1))
+    low, high = (_mean([pair[end] for pair in ends]) for end in (0, 1))
     return _Sample(tuple(sign * float(row.value or 0.0) for row in rows), low, high)
 
 

@@ -36,7 +36,7 @@ def rescore(folder: Path, check: bool) -> RunRecord:
         CheckFailed: If `check` and a metric differs; names each.
     """
     stored = _complete_run(folder)
-    metrics = scored(Tables(stored.predictions, stored.explanations), stored.record)
+    metrics = scored(stored.tables, stored.record)
     differing = metric_differences(stored.record.metrics, metrics)
     if check and differing:
         raise CheckFailed(

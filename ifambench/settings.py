@@ -11,6 +11,9 @@ variable > file > default. Unknown keys are errors, named as file:key.
     fail_under = ["worst_group_accuracy=0.85"]
     max_drop = ["worst_group_accuracy=1pp"]
     strict = true
+
+    [gate.waterdigits]    # another bar for one suite, key by key
+    max_drop = ["group_accuracy:one_on_land=2pp", "srg:ifam-mask=5%"]
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from typing import Any
 from ifambench.errors import UsageError
 
 FILE_NAMES = ("ifambench.toml", "pyproject.toml")
+
+_GATE = "gate."
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,18 @@ def file_settings(folder: Path) -> dict[str, Any]:
     path, content = _file_content(folder)
     found = _flat(content)
     for key, value in found.items():
-        if key not in known:
+        setting = known.get(_any_suite(key))
+        if setting is None:
             raise UsageError(f'unknown setting "{key}"', where=f"{path}:{key}", choices=list(known))
-        _check_type(known[key], value, f"{path}:{key}")
+        _check_type(setting, value, f"{path}:{key}")
     return found
+
+
+def suite_gates(folder: Path, suite: str) -> dict[str, Any]:
+    """The gates that the settings file sets for one suite (`[gate.SUITE]`), by option."""
+    found = file_settings(folder)
+    prefix = f"{_GATE}{suite}."
+    return {key.removeprefix(prefix): item for key, item in found.items() if key.startswith(prefix)}
 
 
 def resolve(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, Resolved]:
@@ -106,7 +119,7 @@ def option_defaults(folder: Path, command: str) -> dict[str, Any]:
     return {
         key.rpartition(".")[2]: value
         for key, value in file_settings(folder).items()
-        if commands[key] in ("", command)
+        if commands.get(key) in ("", command)
     }
 
 
@@ -136,6 +149,13 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # TOML and UTF-8 errors are ValueErrors
         raise UsageError(f"cannot read the settings: {error}", where=str(path)) from error
+
+
+def _any_suite(key: str) -> str:
+    """`gate.KEY` for `gate.SUITE.KEY`; every other key as it is."""
+    section, _, rest = key.partition(".")
+    suite, dot, name = rest.rpartition(".")
+    return f"{_GATE}{name}" if f"{section}." == _GATE and dot and suite else key
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

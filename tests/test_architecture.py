@@ -15,10 +15,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ifambench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {"errors", "settings", "registry", "progress", "atomic"}
-RECORDS = {"rescore", "metrics", "records", "comparable", "compare", "compare_seeds", "gates"}
-RECORDS |= {"leaderboard", "ranking", "reports", "verdict"}
-WORK = {"train", "predict", "explain"}
+RECORDS = {"rescore", "metrics", "records", "comparable", "comparison", "compare_seeds", "gates"}
+RECORDS |= {"board", "ranking", "reports", "verdict", "verified"}
+RECORDS |= {"compare_costs", "compare_warnings", "gate_bars"}
+WORK = {"train", "predict", "explain", "battery"}
 FLOW = {"pipeline", "plan", "plan_checks", "assemble", "gallery", "loaded", "parts", "mask_samples"}
+FLOW |= {"plan_explain", "measuring", "reuse", "explain_image"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(RECORDS, BASE | RECORDS | {"suites", "data"}),
@@ -27,6 +29,7 @@ ALLOWED = {
     "models": BASE | RECORDS | {"suites", "data"},
     **dict.fromkeys(WORK, BASE | RECORDS | WORK | {"suites", "data", "models"}),
     **dict.fromkeys(FLOW, BASE | RECORDS | WORK | FLOW | {"suites", "data", "models"}),
+    "api": BASE | RECORDS | {"suites", "data"},
     "doctor": BASE | RECORDS | WORK | {"suites", "data", "models"},
     "cli": BASE | RECORDS | WORK | FLOW | {"suites", "data", "models", "doctor"},
     "__main__": {"cli"},

@@ -8,9 +8,9 @@ import json
 import pytest
 import torch
 
+from ifambench.board import check, collect, rank
 from ifambench.comparable import record_differences
 from ifambench.errors import EXIT_ENVIRONMENT, EXIT_PARTIAL, EXIT_USAGE, EnvironmentProblem
-from ifambench.leaderboard import check, collect, rank
 from ifambench.models.vit import micro_vit
 from ifambench.pipeline import RunRequest, run
 from ifambench.progress import Progress
@@ -121,8 +121,8 @@ def test_a_cnn_off_the_shelf(place, monkeypatch, tmp_path_factory):
     found = run(asked(place, CNN, IMAGENET, images=2, steps=2), Progress())
     assert found.record.model.weights.source == CNN
     assert found.record.model.data_config["crop_pct"] == 0.95
-    assert found.record.model.capabilities == []
-    assert set(found.explanations["explainer"]) == {"random"}
+    assert found.record.model.capabilities == ["conv"]
+    assert set(found.explanations["explainer"]) == {"grad-cam", "random"}
     assert found.folder.parents[1].name == "timm-test_resnet.r160_in1k"
 
 

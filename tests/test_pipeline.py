@@ -133,8 +133,8 @@ def test_a_complete_run_is_reused(inputs, whole, monkeypatch):
 
 
 def test_another_request_for_the_same_folder_is_refused(inputs, whole):
-    with pytest.raises(UsageError, match="another explain"):
-        run(request(inputs, whole.folder.parents[3], steps=2), Progress())
+    with pytest.raises(UsageError, match="another size and explain"):
+        run(request(inputs, whole.folder.parents[3], size="240", steps=2), Progress())
 
 
 def test_the_default_explainers_written_out_are_the_same_run(inputs, whole, monkeypatch):

@@ -102,7 +102,7 @@ def test_a_broken_plugin_is_reported_and_breaks_nothing(
     [
         ("ifambench.models", "MODELS", "vit-micro"),
         ("ifambench.models", "MODELS", "ifam-vit-micro"),
-        ("ifambench.explain", "EXPLAINERS", "random"),
+        ("ifambench.explain.methods", "EXPLAINERS", "random"),
         ("ifambench.metrics", "METRICS", "worst_group_accuracy"),
     ],
 )
@@ -117,7 +117,7 @@ def test_reading_the_catalogues_imports_nothing_heavy():
         import sys
         from ifambench.registry import Registry
         Registry("model", "ifambench.models", "MODELS").names()
-        Registry("explainer", "ifambench.explain", "EXPLAINERS").names()
+        Registry("explainer", "ifambench.explain.methods", "EXPLAINERS").names()
         print(sorted({"torch", "timm", "numpy", "pandas"} & set(sys.modules)))
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]

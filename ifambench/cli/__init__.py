@@ -33,6 +33,7 @@ COMMANDS = {
     "run": "run",
     "train": "train",
     "pretrain": "pretrain",
+    "explain": "explain",
     "score": "score",
     "parts": "parts",
     "masks": "masks",

@@ -5,5 +5,5 @@ from __future__ import annotations
 from ifambench.registry import Registry
 
 MODELS = Registry(kind="model", package="ifambench.models", constant="MODELS")
-EXPLAINERS = Registry(kind="explainer", package="ifambench.explain", constant="EXPLAINERS")
+EXPLAINERS = Registry(kind="explainer", package="ifambench.explain.methods", constant="EXPLAINERS")
 METRICS = Registry(kind="metric", package="ifambench.metrics", constant="METRICS")

@@ -8,12 +8,19 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from ifambench.compare import Comparison, SeedComparison
-from ifambench.gates import GateResult
-from ifambench.reports import numbers
-from ifambench.reports.comparison import comparison_section, explainers_section
-from ifambench.reports.rows import label
-from ifambench.reports.section import ALWAYS, INTERVAL, Column, Section
+from ifambench.comparison import Comparison, SeedComparison
+from ifambench.gates import Drop, Floor, GateResult, check_gates
+from ifambench.reports.comparison import (
+    comparison_section,
+    costs_section,
+    explainers_section,
+    explanations_section,
+    holm_remark,
+    overview_section,
+    shown_rows,
+)
+from ifambench.reports.comparison_seeds import seeds_section
+from ifambench.reports.section import ALWAYS, Column, Section
 
 _LEVELS = {"ok": "notice", "inconclusive": "warning"}
 
@@ -21,9 +28,13 @@ _LEVELS = {"ok": "notice", "inconclusive": "warning"}
 class Shown(Protocol):
     """A comparison that can be shown and gated."""
 
-    @property
-    def gated(self) -> Comparison:
-        """What the gates are checked on."""
+    def gates(
+        self, floors: Sequence[Floor], drops: Sequence[Drop], strict: bool
+    ) -> list[GateResult]:
+        """The gates, checked."""
+
+    def overview(self) -> dict[str, Any]:
+        """Names and the row of the primary metric, for a table of several candidates."""
 
     def sections(self, gates: Sequence[GateResult], *, with_text: bool) -> list[Section]:
         """The tables; with verdict and warnings as remarks, or without."""
@@ -31,8 +42,8 @@ class Shown(Protocol):
     def lines(self) -> list[str]:
         """Verdict and warnings, as text."""
 
-    def data(self, gates: Sequence[GateResult]) -> dict[str, Any]:
-        """The outcome as plain data."""
+    def data(self, gates: Sequence[GateResult] | None) -> dict[str, Any]:
+        """The outcome as plain data; None leaves the gates out."""
 
     def annotations(self, gates: Sequence[GateResult]) -> dict[str, str]:
         """Texts with their level."""
@@ -44,41 +55,56 @@ class ShownRuns:
 
     outcome: Comparison
     notes: list[str]
+    everything: bool = False
 
-    @property
-    def gated(self) -> Comparison:
-        """The comparison itself."""
-        return self.outcome
+    def gates(
+        self, floors: Sequence[Floor], drops: Sequence[Drop], strict: bool
+    ) -> list[GateResult]:
+        """The gates on the comparison itself."""
+        return check_gates(self.outcome, floors, drops, strict)
+
+    def overview(self) -> dict[str, Any]:
+        """The row of the primary metric."""
+        names = {"name_a": self.outcome.name_a, "name_b": self.outcome.name_b}
+        return names | _primary(self.outcome.rows, self.outcome.primary)
 
     def sections(self, gates: Sequence[GateResult], *, with_text: bool) -> list[Section]:
-        """Differences, explainers, gates."""
-        main = comparison_section(self.outcome)
-        text = {self.outcome.verdict, *(f"Warning: {item}" for item in self.outcome.warnings)}
-        if not with_text:
-            main = replace(main, remarks=tuple(item for item in main.remarks if item not in text))
-        explainers = [explainers_section(self.outcome)] if len(self.outcome.explainers) else []
-        return [main, *explainers, *_gate_sections(gates)]
+        """Differences, explanations, costs, gates."""
+        plain = replace(self.outcome, rows=shown_rows(self.outcome.rows, self.everything))
+        main = comparison_section(plain)
+        text = (self.outcome.verdict, *(f"Warning: {item}" for item in self._warnings()))
+        remarks = holm_remark(self.outcome.candidates)
+        main = replace(main, remarks=(*remarks, *text) if with_text else remarks)
+        more = [explanations_section(self.outcome, self.everything)]
+        more += [explainers_section(self.outcome)] if len(self.outcome.explainers) else []
+        more += [costs_section(self.outcome)]
+        return [main, *(item for item in more if item.rows), *_gate_sections(gates)]
 
     def lines(self) -> list[str]:
         """Verdict and warnings."""
-        return _lines(self.outcome.verdict, [*self.outcome.warnings, *self.notes])
+        return _lines(self.outcome.verdict, self._warnings())
 
-    def data(self, gates: Sequence[GateResult]) -> dict[str, Any]:
+    def data(self, gates: Sequence[GateResult] | None) -> dict[str, Any]:
         """Every row with all its numbers."""
         return {
             "a": self.outcome.name_a,
             "b": self.outcome.name_b,
             "verdict": self.outcome.verdict,
             "forced": self.outcome.forced,
+            "candidates": self.outcome.candidates,
             "rows": _records(self.outcome.rows),
             "explainers": _records(self.outcome.explainers),
+            "costs": _records(self.outcome.costs),
             **_gate_data(gates),
-            "warnings": [*self.outcome.warnings, *self.notes],
+            "warnings": self._warnings(),
         }
 
     def annotations(self, gates: Sequence[GateResult]) -> dict[str, str]:
         """Gates first, then the verdict and the warnings."""
-        return _annotations(gates, self.outcome.verdict, [*self.outcome.warnings, *self.notes])
+        return _annotations(gates, [self.outcome.verdict], self._warnings())
+
+    def _warnings(self) -> list[str]:
+        return [*self.outcome.warnings, *self.notes]
 
 
 @dataclass(frozen=True)
@@ -86,47 +112,45 @@ class ShownSeeds:
     """Several training seeds of two models: the noise is that of training."""
 
     outcome: SeedComparison
-    names: tuple[str, str]
     notes: list[str]
+    everything: bool = False
 
-    @property
-    def gated(self) -> Comparison:
-        """The means over seeds in the form in which gates read a comparison."""
+    def gates(
+        self, floors: Sequence[Floor], drops: Sequence[Drop], strict: bool
+    ) -> list[GateResult]:
+        """The gates on the means over seeds."""
         rows = self.outcome.rows.rename(columns={"a_mean": "a", "b_mean": "b"})
-        rows = rows.assign(group="all", explainer=None, n=rows[["a_n", "b_n"]].min(axis=1))
-        nothing = pd.DataFrame()
-        return Comparison(*self.names, rows, nothing, self.outcome.verdict, [], forced=False)
+        rows = rows.assign(n=rows[["a_n", "b_n"]].min(axis=1))
+        means = Comparison(
+            *self.outcome.names, rows, pd.DataFrame(), self.outcome.verdict, [], forced=False
+        )
+        return check_gates(means, floors, drops, strict)
+
+    def overview(self) -> dict[str, Any]:
+        """The row of the primary metric."""
+        rows = self.outcome.rows.rename(columns={"a_mean": "a", "b_mean": "b", "b_n": "n"})
+        names = dict(zip(("name_a", "name_b"), self.outcome.names, strict=True))
+        return names | _primary(rows, self.outcome.primary)
 
     def sections(self, gates: Sequence[GateResult], *, with_text: bool) -> list[Section]:
         """Differences of the means over seeds, gates."""
+        main = seeds_section(self.outcome, self.everything)
         text = tuple(self.lines()) if with_text else ()
-        main = Section(
-            "seeds",
-            f"B: {self.names[1]}, compared with A: {self.names[0]}, over training seeds",
-            (
-                Column("measure", "left", ALWAYS),
-                Column("A", priority=6),
-                Column("B", priority=7),
-                Column("B - A", priority=ALWAYS),
-                Column(INTERVAL, priority=8),
-                Column("p", priority=4),
-                Column("seeds", priority=3),
-            ),
-            tuple(_seed_cells(row) for row in self.outcome.rows.to_dict("records")),
-            ("Mean ± standard deviation (ddof 1) over seeds; Student's t between them.", *text),
-        )
+        main = replace(main, remarks=(*main.remarks, *text))
         return [main, *_gate_sections(gates)]
 
     def lines(self) -> list[str]:
         """Verdict and warnings."""
         return _lines(self.outcome.verdict, [*self.outcome.warnings, *self.notes])
 
-    def data(self, gates: Sequence[GateResult]) -> dict[str, Any]:
+    def data(self, gates: Sequence[GateResult] | None) -> dict[str, Any]:
         """Every row with all its numbers."""
         return {
-            "a": self.names[0],
-            "b": self.names[1],
+            "a": self.outcome.names[0],
+            "b": self.outcome.names[1],
             "verdict": self.outcome.verdict,
+            "forced": False,
+            "candidates": self.outcome.candidates,
             "rows": _records(self.outcome.rows),
             **_gate_data(gates),
             "warnings": [*self.outcome.warnings, *self.notes],
@@ -134,11 +158,65 @@ class ShownSeeds:
 
     def annotations(self, gates: Sequence[GateResult]) -> dict[str, str]:
         """Gates first, then the verdict and the warnings."""
-        return _annotations(gates, self.outcome.verdict, [*self.outcome.warnings, *self.notes])
+        return _annotations(gates, [self.outcome.verdict], [*self.outcome.warnings, *self.notes])
+
+
+@dataclass(frozen=True)
+class ShownMany:
+    """Several candidates, each against the same baseline: an overview, then one table each."""
+
+    parts: list[Shown]
+
+    def gates(
+        self, floors: Sequence[Floor], drops: Sequence[Drop], strict: bool
+    ) -> list[GateResult]:
+        """The gates of each candidate, under its name."""
+        return [
+            replace(gate, name=f"{part.overview()['name_b']}: {gate.name}")
+            for part in self.parts
+            for gate in part.gates(floors, drops, strict)
+        ]
+
+    def overview(self) -> dict[str, Any]:
+        """That of the first candidate."""
+        return self.parts[0].overview()
+
+    def sections(self, gates: Sequence[GateResult], *, with_text: bool) -> list[Section]:
+        """The overview, the tables of each candidate, all gates."""
+        found = [overview_section([part.overview() for part in self.parts])]
+        for part in self.parts:
+            found += part.sections([], with_text=with_text)
+        return [*found, *_gate_sections(gates)]
+
+    def lines(self) -> list[str]:
+        """The verdict on each candidate, then the warnings, each once."""
+        lines = [line for part in self.parts for line in part.lines()]
+        warned = [line for line in lines if line.startswith(_WARNING)]
+        return [*(line for line in lines if line not in warned), *dict.fromkeys(warned)]
+
+    def data(self, gates: Sequence[GateResult] | None) -> dict[str, Any]:
+        """Every comparison; the rows of all in one list, each with its candidate."""
+        found = [part.data(None) for part in self.parts]
+        rows = [{"candidate": item["b"], **row} for item in found for row in item.pop("rows")]
+        return {"a": found[0]["a"], "comparisons": found, "rows": rows, **_gate_data(gates)}
+
+    def annotations(self, gates: Sequence[GateResult]) -> dict[str, str]:
+        """Gates first, then the verdicts and the warnings."""
+        lines = self.lines()
+        warned = [line.removeprefix(_WARNING) for line in lines if line.startswith(_WARNING)]
+        return _annotations(gates, [x for x in lines if not x.startswith(_WARNING)], warned)
+
+
+_WARNING = "Warning: "
 
 
 def _lines(verdict: str, warnings: Sequence[str]) -> list[str]:
-    return [verdict, *(f"Warning: {text}" for text in warnings)]
+    return [verdict, *(f"{_WARNING}{text}" for text in warnings)]
+
+
+def _primary(rows: pd.DataFrame, primary: str) -> dict[str, Any]:
+    found = rows[rows["metric"] == primary]
+    return {"metric": primary} if found.empty else dict(_records(found)[0])
 
 
 def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -147,7 +225,9 @@ def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
     return found
 
 
-def _gate_data(gates: Sequence[GateResult]) -> dict[str, Any]:
+def _gate_data(gates: Sequence[GateResult] | None) -> dict[str, Any]:
+    if gates is None:
+        return {}
     found = [{**asdict(gate), "passed": gate.passed} for gate in gates]
     return {"gates": found, "passed": all(gate.passed for gate in gates)}
 
@@ -163,32 +243,7 @@ def _gate_sections(gates: Sequence[GateResult]) -> list[Section]:
 
 
 def _annotations(
-    gates: Sequence[GateResult], verdict: str, warnings: Sequence[str]
+    gates: Sequence[GateResult], verdicts: Sequence[str], warnings: Sequence[str]
 ) -> dict[str, str]:
     found = {f"{gate.name}: {gate.text}": _LEVELS.get(gate.outcome, "error") for gate in gates}
-    return found | {verdict: "notice"} | dict.fromkeys(warnings, "warning")
-
-
-def _seed_cells(row: dict[Any, Any]) -> tuple[str, ...]:
-    low, high, p, delta = (_number(row[key]) for key in ("ci_low", "ci_high", "p", "delta"))
-    places = numbers.decimals(low, high, 300)
-    counts = (row["a_n"], row["b_n"])
-    return (
-        label(row["metric"]),
-        _mean(row, "a"),
-        _mean(row, "b"),
-        numbers.points(delta, places),
-        numbers.points_interval(low, high, places),
-        numbers.p_value(p),
-        str(counts[0]) if counts[0] == counts[1] else f"{counts[0]}, {counts[1]}",
-    )
-
-
-def _mean(row: dict[Any, Any], side: str) -> str:
-    std = _number(row[f"{side}_std"])
-    mean = numbers.fraction(_number(row[f"{side}_mean"]), 3)
-    return mean if std is None else f"{mean} ± {std:.3f}"
-
-
-def _number(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)
+    return found | dict.fromkeys(verdicts, "notice") | dict.fromkeys(warnings, "warning")

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
@@ -28,6 +28,7 @@ WIDTH = 160
 """Columns outside a terminal; rich's 80 would cut the tables of a CI log."""
 
 _ANNOTATIONS = 10  # GitHub shows no more of each kind in one step
+_LEVELS = ("error", "warning", "notice")
 
 
 class _PatientConsole(Console):
@@ -95,7 +96,7 @@ def emit(
 
     Args:
         style: The format.
-        data: The result as plain data, for `json`.
+        data: The result as plain data, for `json`; `csv` takes its rows, where it has some.
         sections: The result as tables, for the other formats.
         heading: What stands above the tables.
         lines: Text below the tables.
@@ -105,10 +106,23 @@ def emit(
         say(json_text(data))
     elif style is Format.table:
         _write_tables(sections, heading, lines)
-    elif style is Format.markdown:
-        say(_markdown(sections, heading, lines))
+    elif style is Format.github:
+        _write_github(sections, heading, lines, annotations or {})
     else:
-        _write_github(_markdown(sections, heading, lines), annotations or {})
+        say(_text(style, data, sections, heading, lines).rstrip("\n"))
+
+
+def _text(
+    style: Format, data: Any, sections: Sequence[Section], heading: str, lines: Sequence[str]
+) -> str:
+    """The result in a format that is one text."""
+    if style is Format.markdown:
+        return _markdown(sections, heading, lines)
+    if style is Format.comment:
+        from ifambench.reports.job_summary import comment
+
+        return comment(heading, sections, lines)
+    return _csv(data, sections, lines) if style is Format.csv else _latex(sections, lines)
 
 
 def json_text(data: Any) -> str:
@@ -133,6 +147,7 @@ def _write(console: Console, lines: Sequence[str]) -> None:
 
 
 def _write_tables(sections: Sequence[Section], heading: str, lines: Sequence[str]) -> None:
+    from ifambench.reports.long_table import LONG, long_table
     from ifambench.reports.section import to_rich
 
     console = stdout()
@@ -141,10 +156,23 @@ def _write_tables(sections: Sequence[Section], heading: str, lines: Sequence[str
     for index, section in enumerate(sections):
         if index or heading:
             console.print()
-        console.print(to_rich(section, console.width))
+        if len(section.rows) < LONG:
+            console.print(to_rich(section, console.width))
+        else:
+            _write_long(console, *long_table(section, console.width))
     if lines and sections:
         console.print()
     _write(console, lines)
+
+
+def _write_long(console: Console, heading: Sequence[str], lines: Iterable[str]) -> None:
+    title, names, rule = heading
+    for text in (title, names):
+        console.print(Text(text, style="bold"), soft_wrap=True)
+    try:
+        console.file.write("\n".join([rule, *lines]) + "\n")
+    except BrokenPipeError:
+        silence(console.file)
 
 
 def _markdown(sections: Sequence[Section], heading: str, lines: Sequence[str]) -> str:
@@ -155,18 +183,44 @@ def _markdown(sections: Sequence[Section], heading: str, lines: Sequence[str]) -
     return "\n\n".join([*blocks, *(escape_markdown(line) for line in lines)])
 
 
-def _write_github(markdown: str, annotations: Mapping[str, str]) -> None:
+def _csv(data: Any, sections: Sequence[Section], lines: Sequence[str]) -> str:
+    from ifambench.reports.csv_text import rows_csv, rows_of, sections_csv
+
+    rows = rows_of(_plain(data))
+    if rows is not None:
+        return rows_csv(rows)
+    return sections_csv(sections) if sections else "\n".join(lines)
+
+
+def _latex(sections: Sequence[Section], lines: Sequence[str]) -> str:
+    """The tables alone: a paper has its own headings."""
+    from ifambench.reports.latex import PREAMBLE, escape_latex, to_latex
+
+    if not sections:
+        return "\n\n".join(escape_latex(line) for line in lines)
+    return "\n".join([PREAMBLE, *(to_latex(section) for section in sections)])
+
+
+def _write_github(
+    sections: Sequence[Section], heading: str, lines: Sequence[str], annotations: Mapping[str, str]
+) -> None:
     """Annotations to stdout; the text to the job summary, or to stdout where there is none."""
+    from ifambench.reports.job_summary import STEP_BYTES, job_summary
+
     say(*_annotation_lines(annotations))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if not summary:
-        say(markdown)
+        say(job_summary(heading, sections, lines))
         return
     from ifambench.errors import EnvironmentProblem
 
     try:
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(f"{markdown}\n\n")
+        with open(summary, "a", encoding="utf-8", newline="\n") as file:
+            room = STEP_BYTES - file.tell() - len("\n\n")  # of the step, not of this command
+            text = job_summary(heading, sections, lines, room)
+            file.write(f"{text}\n\n" if text else "")
+        if not text:
+            note("the job summary of this step is full: nothing was added to it")
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot write the job summary: {error.strerror or error}",
@@ -176,6 +230,7 @@ def _write_github(markdown: str, annotations: Mapping[str, str]) -> None:
 
 
 def _annotation_lines(annotations: Mapping[str, str]) -> Iterator[str]:
-    for text, level in list(annotations.items())[:_ANNOTATIONS]:
+    gravest_first = sorted(annotations.items(), key=lambda item: _LEVELS.index(item[1]))
+    for text, level in gravest_first[:_ANNOTATIONS]:
         escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         yield f"::{level} title=ifambench::{escaped}"

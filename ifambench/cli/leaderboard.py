@@ -21,26 +21,34 @@ def command(
             "--check", help="Write nothing; fail when the files or a number are out of date."
         ),
     ] = False,
+    badges: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write a badge per ranked model below this folder (JSON for the endpoint "
+            "scheme of shields.io); with --check, check them.",
+            show_default=False,
+        ),
+    ] = None,
     format: options.FormatOption = Format.table,
 ) -> None:
-    """Rank the models of all stored runs; writes LEADERBOARD.md and leaderboard.csv."""
-    from ifambench import leaderboard
-    from ifambench.ranking import collect, rank
+    """Rank the models of all stored runs; writes LEADERBOARD.md, leaderboard.csv and .html."""
+    from ifambench.board import build, leaderboard_sections, store
 
     if check:
-        _check(results, format)
+        _check(results, badges, format)
         return
-    frame = rank(collect(results))
-    written = [str(path) for path in leaderboard.write(results)]
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    emit(format, {"rows": rows, "files": written}, leaderboard.leaderboard_sections(frame))
+    made = build(results, badges)
+    written = [str(path) for path in store(made)]
+    rows = made.frame.astype(object).where(made.frame.notna(), None).to_dict("records")
+    emit(format, {"rows": rows, "files": written}, leaderboard_sections(made.frame))
     note(*written)
 
 
-def _check(results: Path, style: Format) -> None:
-    from ifambench.leaderboard import check
+def _check(results: Path, badges: Path | None, style: Format) -> None:
+    from ifambench.board import check
 
-    findings = check(results)
+    findings = check(results, badges)
     lines = findings or [f"{results}: up to date"]
     annotations = dict.fromkeys(findings, "error")
     emit(style, {"findings": findings}, [], lines=lines, annotations=annotations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,15 +14,17 @@ from ifambench.cli.catalogues import EXPLAINERS, METRICS, MODELS
 from ifambench.cli.console import emit, note
 from ifambench.cli.options import Format
 from ifambench.cli.suite_list import suite_rows, suites_section
-from ifambench.errors import IfamBenchError
 from ifambench.models.sizes import SIZES
 from ifambench.registry import Entry
 from ifambench.reports.section import ALWAYS, Column, Section
 
 _SIZES = f"SIZE: {', '.join(SIZES)}. In brackets: the labels or masks a method needs."
+_FORWARDS = "Forwards: forward passes per image, a backward pass counted as two; n: patches."
 
 if TYPE_CHECKING:
     from ifambench.models.catalog import ModelChoice
+    from ifambench.records.index import Damaged
+    from ifambench.records.row import RunRow
 
 _DIRECTIONS = {True: "higher", False: "lower", None: "-"}
 
@@ -35,6 +37,9 @@ class Kind(StrEnum):
     explainers = "explainers"
     metrics = "metrics"
     runs = "runs"
+
+
+_NOTES = {Kind.models: _SIZES, Kind.explainers: _FORWARDS}
 
 
 def command(
@@ -54,7 +59,8 @@ def command(
         note(*(f"warning: {problem}" for problem in registry.problems()))
     sections = [_section(item, rows[item]) for item in kinds if rows[item]]
     lines = [f"No {item}." for item in kinds if not rows[item]]
-    emit(format, data, sections, lines=lines + ([_SIZES] if Kind.models in kinds else []))
+    lines += [text for item, text in _NOTES.items() if item in kinds]
+    emit(format, data, sections, lines=lines)
 
 
 def _rows(kind: Kind, roots: tuple[Path, ...]) -> list[dict[str, Any]]:
@@ -104,10 +110,39 @@ def _families(entries: Iterable[Entry]) -> list[list[Entry]]:
 
 
 def _explainers() -> list[dict[str, Any]]:
+    """One row per explainer, the families together."""
+    entries = sorted(EXPLAINERS.entries().values(), key=lambda entry: entry.info.get("family", ""))
     return [
-        {"explainer": entry.name, "needs": entry.info.get("needs", []), "summary": entry.summary}
-        for entry in EXPLAINERS.entries().values()
+        {
+            "explainer": entry.name,
+            "family": entry.info.get("family"),
+            "forwards": _forwards(entry.info.get("forwards")),
+            "needs": _explainer_needs(entry.info),
+            "summary": entry.summary,
+        }
+        for entry in entries
     ]
+
+
+def _forwards(cost: Sequence[int] | None) -> str | None:
+    """Forward passes per image, a + b n for n patches.
+
+    >>> [_forwards(cost) for cost in ([3, 0], [1, 1], [0, 25], None)]
+    ['3', '1 + n', '25 n', None]
+    """
+    if cost is None:
+        return None
+    fixed, per_patch = cost
+    grown = "n" if per_patch == 1 else f"{per_patch} n"
+    terms = [str(fixed)] * bool(fixed) + [grown] * bool(per_patch)
+    return " + ".join(terms) or "0"
+
+
+def _explainer_needs(info: Mapping[str, Any]) -> list[str]:
+    """Capabilities of the model, and masks of the suite."""
+    either = " or ".join(info.get("needs_any", ()))
+    masks = ["masks of the suite"] if info.get("needs_masks") else []
+    return [*info.get("needs", ()), *([either] if either else []), *masks]
 
 
 def _metrics() -> list[dict[str, Any]]:
@@ -124,26 +159,27 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _runs(roots: tuple[Path, ...]) -> list[dict[str, Any]]:
-    from ifambench.records.store import find_runs
+    from ifambench.records.index import open_index
 
-    return [_run(folder) for root in dict.fromkeys(roots) for folder in find_runs(root)]
+    found = []
+    for index in map(open_index, dict.fromkeys(roots)):
+        found += [_run(row) for row in index.rows()]
+        index.save()
+    return found
 
 
-def _run(folder: Path) -> dict[str, Any]:
-    from ifambench.comparable import headline
-    from ifambench.records.store import read_record
+def _run(row: RunRow | Damaged) -> dict[str, Any]:
+    from ifambench.records.index import Damaged
 
-    try:
-        record = read_record(folder)
-    except IfamBenchError as error:  # a damaged run must not hide the others
-        return {"run": str(folder), "status": f"cannot be read: {error.what}"}
-    worst = headline(record, "worst_group_accuracy")
+    if isinstance(row, Damaged):  # it must not hide the others
+        return {"run": str(row.folder), "status": f"cannot be read: {row.problem.what}"}
+    worst = row.values.get("worst_group_accuracy")
     value = worst.value if worst else None
     return {
-        "run": str(folder),
-        "status": record.status,
+        "run": str(row.folder),
+        "status": row.status,
         "worst group": None if value is None else round(value, 4),
-        "finished": record.finished_at,
+        "finished": row.finished_at,
     }
 
 

@@ -18,7 +18,7 @@ def check_offline(training: Training) -> None:
         EnvironmentProblem: Listing what is missing.
         UsageError: If a name is unknown.
     """
-    os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
+    go_offline()
     data, weights = missing_things(training)
     if not data and not weights:
         return
@@ -31,6 +31,11 @@ def check_offline(training: Training) -> None:
         where="--offline",
         next_step="; ".join(steps),
     )
+
+
+def go_offline() -> None:
+    """From here on the hub's client downloads nothing; it reads this when it is imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def missing_things(training: Training) -> tuple[list[str], list[str]]:

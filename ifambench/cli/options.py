@@ -18,6 +18,10 @@ COMPUTE_PANEL = "Compute"
 OUTPUT_PANEL = "Output"
 GATE_PANEL = "Gates"
 
+BATTERY_IMAGES = 200
+SANITY_IMAGES = 50
+"""Images of --battery and --sanity, drawn evenly over the groups."""
+
 
 class Precision(StrEnum):
     """Arithmetic of training."""
@@ -27,6 +31,20 @@ class Precision(StrEnum):
     half = "16"
 
 
+class ExplainPrecision(StrEnum):
+    """Arithmetic of the forward passes behind curves."""
+
+    full = "32"
+    bf16 = "bf16"
+
+
+class Target(StrEnum):
+    """The class that is explained."""
+
+    predicted = "predicted"
+    label = "label"
+
+
 class Format(StrEnum):
     """How results are written to standard output."""
 
@@ -34,6 +52,9 @@ class Format(StrEnum):
     json = "json"
     markdown = "markdown"
     github = "github"
+    comment = "comment"
+    csv = "csv"
+    latex = "latex"
 
 
 def _suites() -> list[str]:
@@ -51,7 +72,16 @@ def _models() -> list[str]:
 def _explainers() -> list[str]:
     from ifambench.cli.catalogues import EXPLAINERS
 
-    return EXPLAINERS.names()
+    return ["all", *EXPLAINERS.names()]
+
+
+def operators() -> list[str]:
+    """What a removed patch can become."""
+    from typing import get_args
+
+    from ifambench.suites.spec import Operator
+
+    return list(get_args(Operator))
 
 
 SuiteArgument = Annotated[
@@ -157,28 +187,99 @@ ExplainerOption = Annotated[
         "--explainer",
         "-e",
         metavar="NAME",
-        help="Explainer to measure, repeatable; those of the model when not given.",
+        help="Explainer to measure, repeatable; all: every one that suits model and data; those "
+        "of the model when not given.",
         show_default=False,
         autocompletion=_explainers,
         rich_help_panel=EXPLAIN_PANEL,
     ),
 ]
 ImagesOption = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        min=0,
-        metavar="N",
-        help="Explained images, 0 for none; as in the protocol when not given.",
+        metavar="N|all",
+        help="Explained images, drawn evenly over the groups, 0 for none; as in the protocol when "
+        "not given.",
         show_default=False,
         rich_help_panel=EXPLAIN_PANEL,
     ),
 ]
 StepsOption = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        min=1,
-        metavar="N",
-        help="Steps of the deletion and insertion curves; as in the protocol when not given.",
+        metavar="N|patch",
+        help="Steps of the deletion and insertion curves, or one per patch; as in the protocol "
+        "when not given.",
+        show_default=False,
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+QuickOption = Annotated[
+    bool,
+    typer.Option("--quick", help="Short for --steps 10.", rich_help_panel=EXPLAIN_PANEL),
+]
+OperatorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--operator",
+        metavar="NAME",
+        help="What a removed patch becomes, repeatable: mean, blur, noise, black, drop (a shorter "
+        "sequence) or model (the mask of a two-stage model). The first is the headline, the others "
+        "are named EXPLAINER@OPERATOR; as in the protocol when not given.",
+        show_default=False,
+        autocompletion=operators,
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+TargetOption = Annotated[
+    Target | None,
+    typer.Option(
+        help="The class that is explained: the predicted one or the label; as in the protocol when "
+        "not given.",
+        show_default=False,
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+ExplainPrecisionOption = Annotated[
+    ExplainPrecision | None,
+    typer.Option(
+        help="Of the forward passes behind curves; 32 when not given.",
+        show_default=False,
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+BatteryOption = Annotated[
+    bool,
+    typer.Option(
+        "--battery",
+        help="Test also whether the model's own mask decides: what reaches the prediction from "
+        "outside, what the mask itself tells, size-matched controls, an attack.",
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+BatteryImagesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|all",
+        help=f"Images of --battery; {BATTERY_IMAGES} when not given.",
+        show_default=False,
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+SanityOption = Annotated[
+    bool,
+    typer.Option(
+        "--sanity",
+        help="Check the explainers also: random weights, random logits, small noise, agreement "
+        "with random deletions.",
+        rich_help_panel=EXPLAIN_PANEL,
+    ),
+]
+SanityImagesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|all",
+        help=f"Images of --sanity; {SANITY_IMAGES} when not given.",
         show_default=False,
         rich_help_panel=EXPLAIN_PANEL,
     ),
@@ -190,6 +291,17 @@ BatchSizeOption = Annotated[
         metavar="N",
         help="Images per forward pass.",
         envvar="IFAMBENCH_BATCH_SIZE",
+        rich_help_panel=COMPUTE_PANEL,
+    ),
+]
+RunBatchSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Images per forward pass; 64, and for curves what suits the device, when not given.",
+        envvar="IFAMBENCH_BATCH_SIZE",
+        show_default=False,
         rich_help_panel=COMPUTE_PANEL,
     ),
 ]
@@ -306,7 +418,8 @@ OfflineOption = Annotated[
 FormatOption = Annotated[
     Format,
     typer.Option(
-        help="json: one document; github: annotations, and Markdown to $GITHUB_STEP_SUMMARY.",
+        help="json: one document; csv: its rows; latex: booktabs tables; github: annotations, and "
+        "Markdown to $GITHUB_STEP_SUMMARY; comment: Markdown that fits a pull request.",
         envvar="IFAMBENCH_FORMAT",
         rich_help_panel=OUTPUT_PANEL,
     ),
@@ -320,7 +433,8 @@ FloorOption = Annotated[
     typer.Option(
         "--fail-under",
         metavar="METRIC=VALUE",
-        help="Fail when B is worse than the value, repeatable: worst_group_accuracy=0.85.",
+        help="Fail when B is worse than the value, repeatable: worst_group_accuracy=0.85, or of "
+        "one group or explainer: srg:ifam-mask=0.1.",
         show_default=False,
         rich_help_panel=GATE_PANEL,
     ),

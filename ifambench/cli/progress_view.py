@@ -97,7 +97,12 @@ class PlainProgress(Progress):
             self._line(f"{self._done:,} of {self._total:,}")
 
     def message(self, text: str) -> None:
-        """A line of its own."""
+        """A line of its own, after that of a phase that has ended."""
+        if self._phase and self._done >= self._total:
+            self._end()
+        self._say(text)
+
+    def _say(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)
 
     def close(self) -> None:
@@ -113,4 +118,4 @@ class PlainProgress(Progress):
     def _line(self, count: str) -> None:
         seconds = time.monotonic() - self._started
         note = f" ({self._note})" if self._note else ""
-        self.message(f"{self._phase}: {count} in {seconds:.1f} s{note}")
+        self._say(f"{self._phase}: {count} in {seconds:.1f} s{note}")

@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ifambench.cli.catalogues import EXPLAINERS
-from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
+from ifambench.cli.options import operators
+from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from ifambench.pipeline import RunRequest
+
+ALL = "all"
+"""In place of a number of images, or of the name of an explainer."""
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -30,7 +34,7 @@ class Compute:
 
     device: str
     threads: int | None
-    batch_size: int = 64
+    batch_size: int | None = None
     devices: int = 1
     num_nodes: int = 1
     precision: str | None = None
@@ -41,8 +45,13 @@ class Explaining:
     """What is measured of the trained model; nothing of it matters for training."""
 
     explainers: tuple[str, ...] = ()
-    images: int | None = None
-    steps: int | None = None
+    images: int | str | None = None
+    steps: int | str | None = None
+    operators: tuple[str, ...] = ()
+    target: str | None = None
+    explain_precision: str | None = None
+    battery: int | str = 0
+    sanity: int | str = 0
     remove_parts: tuple[int, ...] = ()
     mask_samples: int = 0
 
@@ -72,13 +81,13 @@ def checked_request(
     """The request for the pipeline.
 
     Raises:
-        UsageError: If suite, model, method, protocol, explainer, size or device is unknown.
+        UsageError: If suite, model, method, protocol, explainer, operator, size or device is
+            unknown.
         EnvironmentProblem: If nothing can be written to the output folder, or if files of the
             suite are missing.
     """
     check_training(training, offline)
-    for name in explaining.explainers:
-        EXPLAINERS.entry(name)
+    check_explaining(explaining)
     check_device(compute.device)
     check_writable(output)
     from ifambench.pipeline import RunRequest
@@ -86,6 +95,40 @@ def checked_request(
     return RunRequest(
         **vars(training), **vars(explaining), **vars(compute), output=output, fresh=fresh
     )
+
+
+def check_explaining(explaining: Explaining) -> None:
+    """Raise a UsageError unless explainers and operators exist; what suits the model is seen later.
+
+    Raises:
+        UsageError: Naming the nearest ones.
+    """
+    for name in explaining.explainers:
+        if name != ALL:
+            EXPLAINERS.entry(name)
+    for name in explaining.operators:
+        if name not in operators():
+            raise unknown_name("operator", name, operators(), list_command="ifambench run --help")
+
+
+def number_or(word: str, text: str | None, option: str, lowest: int = 0) -> int | str | None:
+    """A whole number, or the word that may stand in its place; None stays None.
+
+    >>> number_or("all", "8", "--images"), number_or("all", "all", "--images")
+    (8, 'all')
+
+    Raises:
+        UsageError: If the text is neither, or the number is below `lowest`.
+    """
+    if text is None or text == word:
+        return text
+    if not text.isascii() or not text.isdecimal() or int(text) < lowest:
+        raise UsageError(
+            f'"{text}" is not a number of {option.removeprefix("--")}',
+            where=option,
+            choices=[f"a whole number from {lowest} on", word],
+        )
+    return int(text)
 
 
 def check_training(training: Training, offline: bool = False) -> None:

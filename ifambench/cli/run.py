@@ -13,13 +13,24 @@ from ifambench.cli import options
 from ifambench.cli.console import note, stderr
 from ifambench.cli.options import Format
 from ifambench.cli.progress_view import shown_progress
-from ifambench.cli.request import Compute, Explaining, Training, checked_request, stoppable
+from ifambench.cli.request import (
+    ALL,
+    Compute,
+    Explaining,
+    Training,
+    checked_request,
+    number_or,
+    stoppable,
+)
+from ifambench.errors import UsageError
 
 if TYPE_CHECKING:
     from ifambench.mask_samples import NoiseReport
     from ifambench.pipeline import RunRequest
     from ifambench.progress import Progress
     from ifambench.records.store import LoadedRun
+
+_QUICK_STEPS = 10
 
 
 def command(
@@ -34,7 +45,15 @@ def command(
     explainer: options.ExplainerOption = None,
     images: options.ImagesOption = None,
     steps: options.StepsOption = None,
-    batch_size: options.BatchSizeOption = 64,
+    quick: options.QuickOption = False,
+    operator: options.OperatorOption = None,
+    target: options.TargetOption = None,
+    explain_precision: options.ExplainPrecisionOption = None,
+    battery: options.BatteryOption = False,
+    battery_images: options.BatteryImagesOption = None,
+    sanity: options.SanityOption = False,
+    sanity_images: options.SanityImagesOption = None,
+    batch_size: options.RunBatchSizeOption = None,
     device: options.DeviceOption = "auto",
     threads: options.ThreadsOption = None,
     devices: options.DevicesOption = 1,
@@ -56,7 +75,18 @@ def command(
     with stoppable():  # from here on: importing torch takes seconds too
         request = checked_request(
             Training(named, model, protocol, seed, size, pretrained, data_dir, skip_bad_images),
-            Explaining(tuple(explainer or ()), images, steps, _parts(remove_parts), mask_samples),
+            Explaining(
+                tuple(explainer or ()),
+                number_or(ALL, images, "--images"),
+                _steps(steps, quick),
+                tuple(operator or ()),
+                target and target.value,
+                explain_precision and explain_precision.value,
+                _how_many("--battery", battery, battery_images, options.BATTERY_IMAGES),
+                _how_many("--sanity", sanity, sanity_images, options.SANITY_IMAGES),
+                _parts(remove_parts),
+                mask_samples,
+            ),
             Compute(device, threads, batch_size, devices, num_nodes, precision),
             output,
             fresh,
@@ -71,6 +101,22 @@ def command(
             run = pipeline.run(request, progress)
             noise = _noise(run, request, progress)
     _show(run, noise, format, time.monotonic() - started)
+
+
+def _steps(text: str | None, quick: bool) -> int | str | None:
+    if quick and text is not None:
+        raise UsageError("--quick and --steps are both given", next_step="give one of the two")
+    return _QUICK_STEPS if quick else number_or("patch", text, "--steps", lowest=1)
+
+
+def _how_many(option: str, wanted: bool, images: str | None, default: int) -> int | str:
+    """How many images something optional is done on, 0 if it is not asked for."""
+    if not wanted and images is not None:
+        raise UsageError(
+            f"{option}-images has no effect without {option}", next_step=f"add {option}"
+        )
+    number = number_or(ALL, images, f"{option}-images", lowest=1)
+    return 0 if not wanted else default if number is None else number
 
 
 def _parts(text: str | None) -> tuple[int, ...]:
@@ -93,7 +139,7 @@ def _noise(run: LoadedRun, request: RunRequest, progress: Progress) -> NoiseRepo
     device = find_device(request.device, request.threads)
     loaded = load_run_model(run.folder, device, weights_file(request))
     samples, seed = request.mask_samples, request.seed
-    return measure_noise(loaded, samples, seed, request.batch_size, request.data_dir, progress)
+    return measure_noise(loaded, samples, seed, request.images_at_once, request.data_dir, progress)
 
 
 def _show(run: LoadedRun, noise: NoiseReport | None, style: Format, seconds: float) -> None:

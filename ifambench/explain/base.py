@@ -9,13 +9,17 @@ An explainer is a function `(model, images, targets, context) -> relevance`:
 - the model is left as it was: no hooks, no gradients, no changed `requires_grad`.
 
 Each file states its explainers in the literal `EXPLAINERS`: `build` (the function), `summary`,
-`needs` (capabilities of the model), `cost`, `binary` (relevance is a 0/1 mask), `class_specific`,
-and `draws` for explainers that are averaged over several random draws.
+`needs` (capabilities of the model), `needs_any` (one of these is enough), `needs_masks` (the suite
+must have object masks), `cost` (in words), `forwards` ([a, b]: a + b n forward passes per image for
+n patches, a backward pass counted as two), `family` (control, attention, gradient, perturbation or
+model), `binary` (relevance is a 0/1 mask), `class_specific`, and `draws` for explainers that are
+averaged over several random draws.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -28,8 +32,15 @@ from ifambench.models.base import Classifier
 from ifambench.predict.forward import evaluating, refuse_non_finite
 from ifambench.registry import Registry
 
-EXPLAINER_REGISTRY = Registry(kind="explainer", package="ifambench.explain", constant="EXPLAINERS")
+EXPLAINER_REGISTRY = Registry(
+    kind="explainer", package="ifambench.explain.methods", constant="EXPLAINERS"
+)
 """All explainers, the built-in ones and those of plug-ins."""
+
+
+KeepScore = Callable[[Tensor, Tensor], Tensor]
+"""(index of the image (M,) long, patches kept (M, h, w) bool) -> probability of the target of that
+image (M,) float32, under the operator of the run. Explainers that remove patches use it."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,20 @@ class ExplainContext:
         seed: Seed of the explanation.
         masks: (B, h, w) bool patches of the true object, for models that need them.
         draw: Which of several random draws is asked for.
+        coverage: (B, h, w) share of each patch on the true object, NaN where there is no mask; None
+            where masks were not looked for.
+        score: The score of the target class when only some patches are left, see `KeepScore`; None
+            means removed patches are 0 after normalisation (`explain/keep_score.py`).
+        batch_size: Inputs per forward pass; it changes no result.
     """
 
     ids: Sequence[str]
     seed: int = 0
     masks: Tensor | None = None
     draw: int = 0
+    coverage: Tensor | None = None
+    score: KeepScore | None = None
+    batch_size: int = 64
 
 
 Explainer = Callable[[Classifier, Tensor, Tensor, ExplainContext], Tensor]
@@ -58,12 +77,21 @@ def stable_hash(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
+def map_passes(name: str, patches: int) -> int:
+    """Forward passes of one map, as its explainer states them: [a, b] is a + b n, n patches."""
+    alone, per_patch = EXPLAINER_REGISTRY.entry(name).info.get("forwards", (0, 0))
+    passes: int = math.ceil(alone + per_patch * patches)
+    return passes
+
+
 def default_explainers(model: Classifier) -> list[str]:
     """What is measured when the user names no explainer; the random floor is last."""
     if "selection" in model.capabilities:
         return ["ifam-mask", "ifam-soft", "grad-cam", FLOOR]
     if "trace" in model.capabilities:
         return ["grad-cam", "attention-rollout", FLOOR]
+    if "conv" in model.capabilities:
+        return ["grad-cam", FLOOR]
     return [FLOOR]
 
 
@@ -86,7 +114,12 @@ def check_needs(name: str, model: Classifier) -> None:
 
 
 def _missing(name: str, model: Classifier) -> set[str]:
-    return set(EXPLAINER_REGISTRY.entry(name).info.get("needs", ())) - model.capabilities
+    info = EXPLAINER_REGISTRY.entry(name).info
+    missing = set(info.get("needs", ())) - model.capabilities
+    either = info.get("needs_any", ())
+    if either and not model.capabilities.intersection(either):
+        missing.add(" or ".join(either))
+    return missing
 
 
 def relevance_of(

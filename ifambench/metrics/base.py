@@ -75,6 +75,7 @@ class ScoreContext:
         attributes: The values of each attribute, in suite order.
         metrics: Metrics that the protocol asks for, with their parameters.
         pair_by: What the background of a swap variant was chosen by, where it is not the class.
+        patch_grid: (h, w) patches of the model, or None where it has none.
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
     """
@@ -87,6 +88,7 @@ class ScoreContext:
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pair_by: Mapping[str, str] = field(default_factory=dict)
+    patch_grid: tuple[int, int] | None = None
     resamples: int = 2000
     seed: int = 0
 
@@ -110,7 +112,15 @@ class Tables:
         explanations: One row per image and explainer (`id, group, y, target, explainer,
             operator, deletion_auc, insertion_auc, srg, relevance_mass, mask_iou, area`), or
             an empty frame.
+        sanity: Checks of the explainers (`id, group, explainer, check, value`), or None.
+        battery: Tests of the model's own mask (`id, group, y, a_*, test, quantity, condition,
+            value`), or None.
+        selections: The model's own masks as packed bits (`id, variant, group, y, a_*, mask`), or
+            None.
     """
 
     predictions: pd.DataFrame
     explanations: pd.DataFrame
+    sanity: pd.DataFrame | None = None
+    battery: pd.DataFrame | None = None
+    selections: pd.DataFrame | None = None

@@ -27,7 +27,7 @@ METRICS: dict[str, dict[str, Any]] = {
         "summary": "Smallest class accuracy over the classes that have an image",
         "higher_is_better": True,
         "unit": "fraction",
-        "version": 1,
+        "version": 2,
     },
     "class_mean_accuracy": {
         "build": "class_accuracy_rows",
@@ -41,7 +41,7 @@ METRICS: dict[str, dict[str, Any]] = {
         "summary": "Smallest accuracy over the groups declared as minority",
         "higher_is_better": True,
         "unit": "fraction",
-        "version": 1,
+        "version": 2,
     },
 }
 

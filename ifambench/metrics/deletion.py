@@ -18,6 +18,15 @@ and with c_j the contribution of the j-th patch of the order, the trapezoid rule
 
 `random` is the floor: mean curves over several seeded random orders. Means are over per-image
 areas, which equals the area under the mean curve because all images share one grid.
+
+SRG splits into two one-sided gains over a random order of the same image, MRG = R - AUC(deletion)
+for removing the most relevant patches and LRG = AUC(insertion) - R for removing the least relevant.
+A random order read backwards is a random order, so R is the mean of the floor's deletion and
+insertion areas, and MRG + LRG = SRG exactly. MRG alone and LRG alone rank explainers by the
+operator as much as by the explainer; R itself is the area of the floor.
+
+Another operator than that of the run is part of an explainer's label, `grad-cam@drop`, and is
+compared with its own floor, `random@drop`. The areas of logits have no common scale between models.
 """
 
 from __future__ import annotations
@@ -29,6 +38,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ifambench.metrics.base import MetricRow, ScoreContext, Tables
+from ifambench.metrics.column_means import column_rows
 from ifambench.metrics.rows import explained, mean_rows
 
 METRICS: dict[str, dict[str, Any]] = {
@@ -67,13 +77,51 @@ METRICS: dict[str, dict[str, Any]] = {
         "unit": "probability",
         "version": 1,
     },
+    "mrg": {
+        "build": "deletion_rows",
+        "summary": "Mean gain of removing the most relevant patches first, over a random order",
+        "higher_is_better": True,
+        "unit": "probability",
+        "version": 1,
+    },
+    "lrg": {
+        "build": "deletion_rows",
+        "summary": "Mean gain of removing the least relevant patches first, over a random order",
+        "higher_is_better": True,
+        "unit": "probability",
+        "version": 1,
+    },
+    "deletion_auc_logit": {
+        "build": "deletion_rows",
+        "summary": "Deletion AUC of the logit instead of the probability",
+        "higher_is_better": False,
+        "unit": "logit",
+        "version": 1,
+    },
+    "insertion_auc_logit": {
+        "build": "deletion_rows",
+        "summary": "Insertion AUC of the logit instead of the probability",
+        "higher_is_better": True,
+        "unit": "logit",
+        "version": 1,
+    },
+    "srg_logit": {
+        "build": "deletion_rows",
+        "summary": "Symmetric relevance gain of the logit instead of the probability",
+        "higher_is_better": True,
+        "unit": "logit",
+        "version": 1,
+    },
 }
 
 FLOOR = "random"
 """The explainer whose relevance is drawn at random."""
 
-_AREAS = ("deletion_auc", "insertion_auc", "srg")
-_GAINS = {"srg_over_random": "srg", "deletion_auc_over_random": "deletion_auc"}
+_UNDEFINED = "no explained image"
+_AREAS = dict.fromkeys(("deletion_auc", "insertion_auc", "srg"), _UNDEFINED)
+_LOGIT_AREAS = dict.fromkeys((f"{name}_logit" for name in _AREAS), _UNDEFINED)
+_GAINS = ("srg_over_random", "deletion_auc_over_random")
+_ONE_SIDED = ("mrg", "lrg")
 
 
 def curve_auc(fractions: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
@@ -100,6 +148,20 @@ def curve_auc(fractions: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.trapezoid(y, x, axis=-1), dtype=np.float64)
 
 
+def operator_of(explainer: str) -> str:
+    """The operator that an explainer's label names, with its `@`; empty for that of the run.
+
+    >>> operator_of("grad-cam@drop"), operator_of("grad-cam")
+    ('@drop', '')
+    """
+    return explainer[explainer.find("@") :] if "@" in explainer else ""
+
+
+def is_floor(explainer: str) -> bool:
+    """Whether the label is that of the random floor, under whatever operator."""
+    return explainer == FLOOR + operator_of(explainer)
+
+
 def deletion_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:
     """Rows of all metrics of this file: per explainer, over all explained images and per group.
 
@@ -107,38 +169,41 @@ def deletion_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:
     has none. Images that were misclassified are kept (the score is that of the predicted class).
     """
     parts = dict(explained(tables.explanations, context.groups))
-    floor = parts.get(FLOOR)
     rows = []
     for explainer, frame in parts.items():
-        rows += mean_rows(
-            METRICS,
-            _AREAS,
-            frame,
-            context,
-            undefined="no explained image",
-            explainer=explainer,
-        )
-        if explainer != FLOOR:
-            rows += _gain_rows(frame, floor, context, explainer)
+        rows += column_rows(METRICS, _AREAS | _LOGIT_AREAS, frame, context, explainer)
+        if not is_floor(explainer):
+            floor = FLOOR + operator_of(explainer)
+            rows += _gain_rows(frame, parts.get(floor), floor, context, explainer)
     return rows
 
 
 def _gain_rows(
-    frame: pd.DataFrame, floor: pd.DataFrame | None, context: ScoreContext, explainer: str
+    frame: pd.DataFrame,
+    floor: pd.DataFrame | None,
+    name: str,
+    context: ScoreContext,
+    explainer: str,
 ) -> list[MetricRow]:
+    # Tables of earlier versions, which lack the logit, keep the metrics that they had.
+    metrics = _GAINS + (_ONE_SIDED if "srg_logit" in frame else ())
     if floor is None:
-        reason = f"no random floor: the explainer {FLOOR} was not run"
-        gains = frame.assign(**dict.fromkeys(_GAINS, np.nan))
+        reason = f"no random floor: the explainer {name} was not run"
+        gains = frame.assign(**dict.fromkeys(metrics, np.nan))
     else:
         reason = "no image was explained with the random floor under the same operator"
-        gains = _paired_gains(frame, floor)
-    return mean_rows(METRICS, _GAINS, gains, context, undefined=reason, explainer=explainer)
+        gains = paired_gains(frame, floor)
+    return mean_rows(METRICS, metrics, gains, context, undefined=reason, explainer=explainer)
 
 
-def _paired_gains(frame: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
-    key = ["id", "operator"]
-    areas = list(_GAINS.values())
-    pairs = frame.merge(floor[[*key, *areas]], on=key, suffixes=("", "_floor"))
+def paired_gains(frame: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an explainer whose image the floor has too, with the gains over it."""
+    columns = ["id", "operator", *_AREAS]
+    pairs = frame.merge(floor[columns], on=["id", "operator"], suffixes=("", "_floor"))
+    random_area = (pairs["deletion_auc_floor"] + pairs["insertion_auc_floor"]) / 2
     return pairs.assign(
-        **{gain: pairs[area] - pairs[f"{area}_floor"] for gain, area in _GAINS.items()}
+        srg_over_random=pairs["srg"] - pairs["srg_floor"],
+        deletion_auc_over_random=pairs["deletion_auc"] - pairs["deletion_auc_floor"],
+        mrg=random_area - pairs["deletion_auc"],
+        lrg=pairs["insertion_auc"] - random_area,
     )

@@ -8,9 +8,10 @@
 - `group_mean_accuracy`: mean_g acc_g (called "adjusted_accuracy" by SubpopBench).
 
 Worst-group accuracy is the minimum over *all* declared groups. Its interval is the Wilson interval
-of the group that is worst in the data; a near tie is named in `reason`, because the observed
-minimum is then biased low. With a single group there is nothing to be worst or to weight, so only
-`accuracy` has a row.
+of the group that is worst in the data, with an upper limit that allows for groups that nearly tie
+(`uncertainty.smallest_rate`); they are named in `reason`, because the observed minimum is then
+biased low. With a single group there is nothing to be worst or to weight, so only `accuracy` has a
+row.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pandas as pd
 from ifambench.errors import EnvironmentProblem
 from ifambench.metrics.base import MetricRow, ScoreContext, Tables
 from ifambench.metrics.rows import Declared, make_row, rate_row, select_images
-from ifambench.metrics.uncertainty import mover_weighted_sum, near_ties
+from ifambench.metrics.uncertainty import mover_weighted_sum, near_ties, smallest_rate
 
 _NAMED_TIES = 5
 """Near ties that a remark names one by one."""
@@ -44,7 +45,7 @@ METRICS: dict[str, dict[str, Any]] = {
         "summary": "Smallest group accuracy over all declared groups",
         "higher_is_better": True,
         "unit": "fraction",
-        "version": 1,
+        "version": 2,
     },
     "accuracy": {
         "build": "group_accuracy_rows",
@@ -109,10 +110,23 @@ def group_counts(images: pd.DataFrame, groups: tuple[str, ...]) -> tuple[list[in
 def worst_row(
     declared: Declared, metric: str, right: list[int], ns: list[int], names: Sequence[str]
 ) -> MetricRow:
-    """A row for the smallest of several rates, with the name of the first one that attains it."""
-    worst = int(np.argmin(np.array(right) / np.array(ns)))
-    reason = _tie_reason([names[index] for index in near_ties(right, ns)])
-    return rate_row(declared, metric, right[worst], ns[worst], group=names[worst], reason=reason)
+    """A row for the smallest of several rates, with the name of the first one that attains it.
+
+    The interval allows for groups that nearly tie (`smallest_rate`); without any it is Wilson's.
+    """
+    worst, near = int(np.argmin(np.array(right) / np.array(ns))), near_ties(right, ns)
+    low, high = smallest_rate(right, ns)
+    return make_row(
+        declared,
+        metric,
+        right[worst] / ns[worst],
+        ns[worst],
+        ci_low=low,
+        ci_high=high,
+        ci_method="wilson_near_ties" if near else "wilson",
+        group=names[worst],
+        reason=_tie_reason([names[index] for index in near]),
+    )
 
 
 def _tie_reason(near: list[str]) -> str | None:

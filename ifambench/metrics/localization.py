@@ -7,7 +7,10 @@ with the coverage are exactly the sums over pixels of the nearest-upsampled map:
 Relevance mass is the share of positive relevance on the object (Arras, Osman and Samek 2022,
 https://arxiv.org/abs/2003.07258). A map without positive relevance has none. Localisation is not
 faithfulness: a model that looks at the background and says so must score low. Compare with the
-explainer `random`, whose relevance mass is about the object's share of the image.
+explainers `random`, `uniform` and `center`: the relevance mass of a uniform map is the object's
+share of the image, and the centre alone scores high where objects are centred.
+
+The other scores of maps are defined in `ifambench.metrics.map_scores`.
 """
 
 from __future__ import annotations
@@ -15,16 +18,37 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ifambench.metrics.base import MetricRow, ScoreContext, Tables
-from ifambench.metrics.rows import explained, mean_rows, rate_row, select_images
+from ifambench.metrics.column_means import column_rows
+from ifambench.metrics.rows import explained, rate_row, select_images
 
 METRICS: dict[str, dict[str, Any]] = {
     "relevance_mass": {
         "build": "localization_rows",
         "summary": "Share of the positive relevance that lies on the object",
+        "higher_is_better": True,
+        "unit": "fraction",
+        "version": 1,
+    },
+    "pointing_game": {
+        "build": "localization_rows",
+        "summary": "Share of the patches of maximal relevance that are object patches",
+        "higher_is_better": True,
+        "unit": "fraction",
+        "version": 1,
+    },
+    "rank_accuracy": {
+        "build": "localization_rows",
+        "summary": "Share on the object of as many most relevant pixels as the object has",
+        "higher_is_better": True,
+        "unit": "fraction",
+        "version": 1,
+    },
+    "relevance_auroc": {
+        "build": "localization_rows",
+        "summary": "ROC-AUC of the relevance for telling object pixels from the others",
         "higher_is_better": True,
         "unit": "fraction",
         "version": 1,
@@ -66,7 +90,16 @@ METRICS: dict[str, dict[str, Any]] = {
     },
 }
 
-_MASK_METRICS = ("mask_iou", "mask_precision", "mask_recall")
+_REASONS = {
+    "relevance_mass": "no object mask or no positive relevance",
+    "pointing_game": "no object mask, or none that fills half a patch",
+    "rank_accuracy": "no object mask",
+    "relevance_auroc": "no object mask, or one that fills the image",
+}
+_MASK_REASONS = {
+    **dict.fromkeys(("mask_iou", "mask_precision", "mask_recall"), "neither object nor selection"),
+    "mask_area": "no selection",
+}
 
 
 class MaskScores(NamedTuple):
@@ -141,22 +174,9 @@ def localization_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:
     """
     rows = []
     for explainer, frame in explained(tables.explanations, context.groups):
-        for metric, column, reason in _wanted(frame):
-            part = frame.assign(**{metric: frame[column]})
-            rows += mean_rows(
-                METRICS, [metric], part, context, undefined=reason, explainer=explainer
-            )
+        rows += column_rows(METRICS, _REASONS, frame, context, explainer)
+        rows += column_rows(METRICS, _MASK_REASONS, frame, context, explainer, measured=True)
     return rows + _empty_selection_rows(tables, context)
-
-
-def _wanted(frame: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """(metric, column, reason when undefined) of one explainer."""
-    found = [("relevance_mass", "relevance_mass", "no object mask or no positive relevance")]
-    if frame[list(_MASK_METRICS)].notna().to_numpy().any():
-        found += [(name, name, "neither object nor selection") for name in _MASK_METRICS]
-    if frame["area"].notna().any():
-        found.append(("mask_area", "area", "no selection"))
-    return found
 
 
 def _empty_selection_rows(tables: Tables, context: ScoreContext) -> list[MetricRow]:

@@ -6,7 +6,7 @@ Both runs judged the same images; pairing removes the difficulty of the images f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,23 +14,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ifambench.metrics.background import RAND, SAME, pair_variants
 from ifambench.metrics.base import ScoreContext
-from ifambench.metrics.resampling import (
-    bootstrap_mean,
-    bootstrap_paired_rates,
-    bootstrap_worst_group_difference,
-)
-from ifambench.metrics.rows import explained, select_images
+from ifambench.metrics.deletion import is_floor
+from ifambench.metrics.paired_worst import worst_difference
+from ifambench.metrics.resampling import bootstrap_paired_rates
+from ifambench.metrics.rows import select_images
 from ifambench.metrics.uncertainty import Inference, bonett_price, holm, mcnemar
 
 ALPHA = 0.05
 COLUMNS = (
-    *("metric", "group", "explainer", "a", "b", "delta", "ci_low", "ci_high"),
+    *("metric", "group", "variant", "explainer", "a", "b", "delta", "ci_low", "ci_high"),
     *("p", "p_holm", "method", "n", "better"),
 )
+GROUP_METHOD = "bonett_price, mcnemar"
+WORST_METHOD = "intersection_bounds"
 _NUMBERS = ("a", "b", "delta", "ci_low", "ci_high", "p", "p_holm")
-EXPLAINER_METRICS = ("srg", "deletion_auc", "insertion_auc", "relevance_mass", "mask_iou")
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,7 @@ class PairedRow:
         method: How interval and p-value were made.
         group: Group name, `all`, or the names of the two worst groups.
         explainer: Explainer name, or None.
+        variant: Image variant, or the two variants that a flip is between.
     """
 
     metric: str
@@ -62,15 +61,20 @@ class PairedRow:
     method: str | None = None
     group: str = "all"
     explainer: str | None = None
+    variant: str = "original"
 
 
-def to_frame(rows: list[PairedRow], directions: Mapping[str, bool | None]) -> pd.DataFrame:
-    """The rows as a DataFrame with `p_holm` and `better`.
+def to_frames(
+    candidates: Sequence[list[PairedRow]], directions: Mapping[str, bool | None]
+) -> list[pd.DataFrame]:
+    """The rows of each candidate as a DataFrame with `p_holm` and `better`.
 
-    `p_holm` is adjusted over the rows of one metric (its groups, or its explainers). `better` is
-    `a` or `b` when the interval excludes 0 *and* p_holm < 0.05, else `tie`; None where the
-    difference or the metric's direction is undefined.
+    `p_holm` is adjusted over all rows of one metric: its groups, variants or explainers, of all
+    candidates. `better` is `a` or `b` when the interval excludes 0 *and* p_holm < 0.05, else
+    `tie`; None where the difference or the metric's direction is undefined, and for the random
+    floor, whose areas show the models' confidence only.
     """
+    rows = [row for part in candidates for row in part]
     frame = pd.DataFrame([asdict(row) for row in rows])
     frame = frame.assign(p_holm=np.nan).astype(dict.fromkeys(_NUMBERS, "float64"))
     for _, part in frame[frame["p"].notna()].groupby("metric"):
@@ -80,11 +84,17 @@ def to_frame(rows: list[PairedRow], directions: Mapping[str, bool | None]) -> pd
         for row, adjusted in zip(rows, frame["p_holm"], strict=True)
     ]
     frame["better"] = pd.Series(better, dtype=object)
-    return frame[list(COLUMNS)]
+    ends = np.cumsum([len(part) for part in candidates])
+    return [
+        frame[list(COLUMNS)].iloc[end - len(part) : end].reset_index(drop=True)
+        for part, end in zip(candidates, ends, strict=True)
+    ]
 
 
 def _better(row: PairedRow, p_holm: float, higher_is_better: bool | None) -> str | None:
     if row.delta is None or row.ci_low is None or row.ci_high is None or higher_is_better is None:
+        return None
+    if row.explainer is not None and is_floor(row.explainer):
         return None
     if row.ci_low <= 0 <= row.ci_high or p_holm >= ALPHA:
         return "tie"
@@ -126,7 +136,7 @@ def accuracy_rows(counts: NDArray[np.int64], context: ScoreContext) -> list[Pair
         names = ("worst_group_accuracy", "accuracy", "adjusted_accuracy", "group_mean_accuracy")
         return rows + [undefined(name, int(ns.sum())) for name in names]
     equal = np.full(len(ns), 1 / len(ns))
-    rows.append(worst_row("worst_group_accuracy", counts, context.groups, context))
+    rows.append(worst_row("worst_group_accuracy", counts, context.groups))
     rows.append(average_row("accuracy", counts, ns / ns.sum(), context))
     shares = np.array(context.train_shares or [0.0])
     if shares.sum() == 0:
@@ -142,67 +152,6 @@ def group_rates(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray
     return (counts[:, 0] + counts[:, 1]) / ns, (counts[:, 0] + counts[:, 2]) / ns
 
 
-def gap_row(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> PairedRow:
-    """Difference of the background gaps, over the images that both runs have in both variants.
-
-    The gap of one image is 1, 0 or -1, so the difference takes the values -2 to 2.
-    """
-    sides = [
-        pair_variants(*(select_images(side, context, name) for name in (SAME, RAND)))
-        for side in (a, b)
-    ]
-    pairs = sides[0].merge(sides[1], on=["id", "group"], suffixes=("_a", "_b")).sort_values("id")
-    if pairs.empty:
-        return undefined("bg_gap", 0)
-    gap_a, gap_b = (
-        pairs[f"correct_before_{side}"].astype(int) - pairs[f"correct_after_{side}"].astype(int)
-        for side in ("a", "b")
-    )
-    outcomes = np.arange(-2, 3)
-    counts = pd.crosstab(pairs["group"], gap_b - gap_a).reindex(columns=outcomes, fill_value=0)
-    weights = counts.sum(axis=1) / len(pairs)
-    found = bootstrap_paired_rates(counts, outcomes, weights, context.resamples, context.seed)
-    means = (float(gap_a.mean()), float(gap_b.mean()))
-    return paired_row("bg_gap", means, len(pairs), found, f"bootstrap_{context.resamples}")
-
-
-def mixed_rand_row(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> PairedRow:
-    """Difference of the accuracies on mixed_rand, over the images that both runs have there."""
-    counts = cell_counts(pair_images(a, b, context, RAND), context.groups)
-    counts = counts[counts.sum(axis=1) > 0]  # objects of a group can all be too large to swap
-    if not counts.size:
-        return undefined("mixed_rand_accuracy", 0)
-    return average_row("mixed_rand_accuracy", counts, counts.sum(axis=1) / counts.sum(), context)
-
-
-def explainer_rows(a: pd.DataFrame, b: pd.DataFrame, context: ScoreContext) -> list[PairedRow]:
-    """Per explainer of both runs and metric: mean difference over the images both explained.
-
-    Pairs have the same image and operator. Each run explains its own predicted class.
-    """
-    mine, other = (dict(explained(side, context.groups)) for side in (a, b))
-    key = ["id", "group", "operator"]
-    rows = []
-    for name in sorted(mine.keys() & other.keys()):
-        pairs = mine[name].merge(other[name], on=key, suffixes=("_a", "_b")).sort_values("id")
-        rows += list(_explainer_rows(pairs, name, context))
-    return rows
-
-
-def _explainer_rows(
-    pairs: pd.DataFrame, explainer: str, context: ScoreContext
-) -> Iterator[PairedRow]:
-    for metric in EXPLAINER_METRICS:
-        known = pairs.dropna(subset=[f"{metric}_a", f"{metric}_b"])
-        if known.empty:
-            continue
-        sides = [known[f"{metric}_{side}"].to_numpy(dtype=float) for side in ("a", "b")]
-        found = bootstrap_mean(sides[1] - sides[0], known["group"], context.resamples, context.seed)
-        means = (float(sides[0].mean()), float(sides[1].mean()))
-        method = f"bootstrap_{context.resamples}"
-        yield paired_row(metric, means, len(known), found, method, explainer=explainer)
-
-
 def _group_row(cells: NDArray[np.int64], name: str) -> PairedRow:
     both, only_a, only_b, neither = cells.tolist()
     n = both + only_a + only_b + neither
@@ -210,21 +159,18 @@ def _group_row(cells: NDArray[np.int64], name: str) -> PairedRow:
         return undefined("group_accuracy", 0, group=name)
     found = Inference(*bonett_price(only_a, only_b, n), mcnemar(only_a, only_b))
     means = ((both + only_a) / n, (both + only_b) / n)
-    return paired_row("group_accuracy", means, n, found, "bonett_price, mcnemar", group=name)
+    return paired_row("group_accuracy", means, n, found, GROUP_METHOD, group=name)
 
 
-def worst_row(
-    metric: str, counts: NDArray[np.int64], names: Sequence[str], context: ScoreContext
-) -> PairedRow:
+def worst_row(metric: str, counts: NDArray[np.int64], names: Sequence[str]) -> PairedRow:
     """The difference of the two minima over the rows of `counts`, which are called `names`."""
     rates = group_rates(counts)
     worst = [int(np.argmin(side)) for side in rates]
     attained = list(dict.fromkeys(names[index] for index in worst))
-    found = bootstrap_worst_group_difference(counts, context.resamples, context.seed)
     means = (float(rates[0].min()), float(rates[1].min()))
     n = int(counts[sorted(set(worst))].sum())
-    method = f"bootstrap_{context.resamples}"
-    return paired_row(metric, means, n, found, method, group=" / ".join(attained))
+    found = worst_difference(counts)
+    return paired_row(metric, means, n, found, WORST_METHOD, group=" / ".join(attained))
 
 
 def average_row(
@@ -246,13 +192,14 @@ def paired_row(
     method: str,
     group: str = "all",
     explainer: str | None = None,
+    variant: str = "original",
 ) -> PairedRow:
     """The row of two values, the interval and p-value of their difference."""
     a, b = means
     low, high, p = found
-    return PairedRow(metric, a, b, b - a, n, low, high, p, method, group, explainer)
+    return PairedRow(metric, a, b, b - a, n, low, high, p, method, group, explainer, variant)
 
 
-def undefined(metric: str, n: int, group: str = "all") -> PairedRow:
+def undefined(metric: str, n: int, group: str = "all", variant: str = "original") -> PairedRow:
     """A row without a value."""
-    return PairedRow(metric, None, None, None, n, group=group)
+    return PairedRow(metric, None, None, None, n, group=group, variant=variant)

@@ -39,13 +39,13 @@ def class_rows(pairs: pd.DataFrame, context: ScoreContext) -> list[PairedRow]:
     names = [context.class_name(int(y)) for y in classes]
     equal = np.full(len(classes), 1 / len(classes))
     rows = [
-        worst_row("worst_class_accuracy", counts, names, context),
+        worst_row("worst_class_accuracy", counts, names),
         average_row("class_mean_accuracy", counts, equal, context),
     ]
     minority = [name for name in context.groups if name in context.minority]
     counts = cell_counts(pairs, minority)
     if minority and (counts.sum(axis=1) > 0).all():
-        rows.append(worst_row("minority_worst_accuracy", counts, minority, context))
+        rows.append(worst_row("minority_worst_accuracy", counts, minority))
     return rows
 
 

@@ -1,7 +1,8 @@
-"""Bootstrap of means of per-image scores and of paired sums and minima, within groups, seeded.
+"""Bootstrap of means of per-image scores and of paired sums, within groups, seeded.
 
-The minimum of one run is *not* here: the percentile bootstrap of a minimum fails when groups tie,
-so the worst group of a run has the Wilson interval of the group that is worst in the data.
+Minima are *not* here: the percentile bootstrap of a minimum, and of the difference of two, fails
+when groups tie. The worst group of a run has the Wilson interval of the group that is worst in the
+data, the difference of two runs the interval of `paired_worst`.
 """
 
 from __future__ import annotations
@@ -74,27 +75,6 @@ def bootstrap_paired_rates(
     """
     means = _multinomial_rates(counts, resamples, seed) @ np.asarray(outcomes, dtype=float)
     return _inference(means @ np.asarray(weights, dtype=float), level)
-
-
-def bootstrap_worst_group_difference(
-    counts: ArrayLike, resamples: int = 2000, seed: int = 0, level: float = 0.95
-) -> Inference:
-    """Paired, stratified percentile bootstrap of min_g acc_b(g) - min_g acc_a(g).
-
-    Each group's 2x2 table is redrawn as one multinomial. The groups that attain the two minima may
-    differ, also between resamples. Coverage falls below the level when groups tie in one of the
-    two runs only (see `docs/statistics.md`), so report `near_ties` beside it.
-
-    Args:
-        counts: (groups, 4): both right, only a right, only b right, neither right.
-        resamples: Number of resamples.
-        seed: Seed of the draws.
-        level: Confidence level.
-    """
-    cells = _multinomial_rates(counts, resamples, seed)
-    worst_a = (cells[..., 0] + cells[..., 1]).min(axis=1)
-    worst_b = (cells[..., 0] + cells[..., 2]).min(axis=1)
-    return _inference(worst_b - worst_a, level)
 
 
 def bootstrap_statistic(

@@ -148,7 +148,7 @@ def select_images(
     part = predictions[
         (predictions["split"] == context.split) & (predictions["variant"] == variant)
     ]
-    found = _sorted_images(part, context.groups, f"predictions ({variant})")
+    found = sorted_images(part, context.groups, f"predictions ({variant})")
     return found.assign(correct=found["y_pred"] == found["y"])
 
 
@@ -164,10 +164,15 @@ def explained(
         return
     for name in sorted(explanations["explainer"].unique()):
         part = explanations[explanations["explainer"] == name]
-        yield str(name), _sorted_images(part, groups, f"explanations ({name})")
+        yield str(name), sorted_images(part, groups, f"explanations ({name})")
 
 
-def _sorted_images(part: pd.DataFrame, groups: tuple[str, ...], where: str) -> pd.DataFrame:
+def sorted_images(part: pd.DataFrame, groups: tuple[str, ...], where: str) -> pd.DataFrame:
+    """The rows of one image each by id.
+
+    Raises:
+        EnvironmentProblem: If an image is listed twice or its group is not declared.
+    """
     unknown = sorted(set(part["group"].astype(str)) - set(groups))
     if unknown:
         raise EnvironmentProblem(

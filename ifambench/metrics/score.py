@@ -39,4 +39,5 @@ def context_of(record: RunRecord) -> ScoreContext:
         attributes={name: tuple(values) for name, values in record.attributes.items()},
         metrics=record.protocol.metrics,
         pair_by=record.protocol.pair_by,
+        patch_grid=record.model.patch_grid,
     )

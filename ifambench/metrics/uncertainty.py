@@ -74,6 +74,26 @@ def near_ties(successes: Sequence[float], ns: Sequence[int], level: float = 0.95
     return [index for index in map(int, np.flatnonzero(near)) if index != worst]
 
 
+def smallest_rate(successes: Sequence[float], ns: Sequence[int], level: float = 0.95) -> Interval:
+    """Interval of the smallest of several rates that allows for near ties.
+
+    The observed minimum is too low on average when groups tie, so the interval of the group that is
+    worst in the data lies too low. Its lower limit holds all the same, because the smallest rate is
+    at most the rate of any group that is truly worst. The upper limit is the smallest one of the
+    groups that may be worst, each at tail alpha / (2 K) for K of them (Bonferroni). Without near
+    ties it is the Wilson interval.
+
+    >>> smallest_rate([80, 99], [100, 100]) == wilson(80, 100)
+    True
+    """
+    rates = np.asarray(successes, dtype=float) / np.asarray(ns, dtype=float)
+    worst = int(np.argmin(rates))
+    candidates = [worst, *near_ties(successes, ns, level)]
+    wider = 1 - (1 - level) / len(candidates)
+    low = wilson(successes[worst], ns[worst], level).low
+    return Interval(low, min(wilson(successes[k], ns[k], wider).high for k in candidates))
+
+
 def mover_weighted_sum(
     weights: Sequence[float], successes: Sequence[float], ns: Sequence[int], level: float = 0.95
 ) -> Interval:
@@ -199,10 +219,10 @@ def _student(estimate: float, error: float, freedom: float, level: float) -> Inf
     """Without spread the interval is a point and the p-value 0 or 1."""
     if error == 0:
         return Inference(estimate, estimate, float(estimate == 0))
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit  # what scipy.stats.t calls, a hundred times slower
 
-    half = float(t.ppf(0.5 + level / 2, freedom)) * error
-    p = 2 * float(t.sf(abs(estimate) / error, freedom))
+    half = float(stdtrit(freedom, 0.5 + level / 2)) * error
+    p = 2 * float(stdtr(freedom, -abs(estimate) / error))
     return Inference(estimate - half, estimate + half, p)
 
 

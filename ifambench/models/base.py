@@ -4,13 +4,17 @@ Optional abilities are named in `capabilities` and refused with a clear message 
 
 - `tokens`: `logits_from_patches(images, keep)`, run on a subset of patches;
 - `trace`: `trace(images)`, the forward pass with attention maps and the Grad-CAM layer exposed;
+- `relprop`: a trace of a ViT whose every layer has a published rule of relevance propagation;
+- `conv`: `conv_features(images)`, the last feature maps of a CNN and the logits;
 - `selection`: `select(images)`, the model's own binary patch mask (two-stage models);
+- `parts`: `part_votes(images)`, discovered parts, each with class logits of its own;
 - `true_masks`: the model needs the true foreground masks at evaluation (upper bounds).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -68,6 +72,29 @@ class Selection(NamedTuple):
     """(B, K + 1, h, w) part probabilities, background last."""
 
 
+class Inside(NamedTuple):
+    """The blocks of a traced ViT from inside; tensors are in the graph of the logits."""
+
+    vit: Any
+    """The timm network."""
+    raw: Tensor
+    """(B, C) logits of the network, before a label map."""
+    hidden: list[Tensor]
+    """(B, P + n, D) tokens before the first block and after each one."""
+    heads: list[Tensor]
+    """Per block, (B, P + n, heads d): what the attention heads give, one after the other."""
+    values: list[Tensor]
+    """Per block, (B, heads, P + n, d), without gradient."""
+    score: Callable[[Tensor], Tensor]
+    """From a vector (B, D) in the place of every token after the last block to raw logits."""
+    qkv: list[Tensor]
+    """Per block, (B, P + n, 3 heads d): queries, keys and values, without gradient."""
+    read: Tensor | None
+    """(B, D) input of the linear head; None where there is no single linear head."""
+    linear: Any
+    """The linear head, or None."""
+
+
 class Trace(NamedTuple):
     """A forward pass with its inner values, for explainers that need attention or gradients."""
 
@@ -75,14 +102,17 @@ class Trace(NamedTuple):
     """(B, C)."""
     cam_tokens: Tensor
     """(B, P + n, D) input of the last block's attention (after its norm)."""
-    attention: list[Tensor]
-    """Per block, (B, heads, P + n, P + n) attention probabilities; rows sum to 1."""
+    attention: Sequence[Tensor]
+    """Per block, (B, heads, P + n, P + n) attention probabilities without gradient; rows sum to 1.
+    They may be made at each access: ask once."""
     index: Tensor  # type: ignore[assignment]
     """(B, n) raster index of each patch token."""
     valid: Tensor
     """(B, P + n) bool, False at padding."""
     readout: Tensor
     """(B, P + n) weight of each token in the vector that the head reads; rows sum to 1."""
+    inside: Inside | None = None
+    """What explainers need that take gradients block by block; always there after `trace_vit`."""
 
 
 class Classifier(nn.Module):
@@ -134,6 +164,10 @@ class Classifier(nn.Module):
         """The forward pass with attention maps and the Grad-CAM layer exposed."""
         raise self.lacks("trace")
 
+    def conv_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The last feature maps of a CNN, (B, D, h', w'), and the class logits made from them."""
+        raise self.lacks("conv")
+
     def select(self, images: Tensor) -> Selection:
         """The model's own selection of patches."""
         raise self.lacks("selection")
@@ -149,6 +183,10 @@ class Classifier(nn.Module):
     def logits_under(self, images: Tensor, selection: Selection) -> Tensor:
         """Class logits of the second stage under a selection of this model, (B, C)."""
         return self.logits_from_patches(images, selection.mask)
+
+    def part_votes(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Part maps (B, K + 1, h, w), background last, and class logits of each part, (B, K, C)."""
+        raise self.lacks("parts")
 
     def backbones(self, init: str) -> list[Any]:
         """The timm ViTs that start from a pretrained backbone.

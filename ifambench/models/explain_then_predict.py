@@ -47,7 +47,7 @@ MODELS = {
 }
 
 # by name, because explainers lie above the models: only the catalogue is known here
-_EXPLAINERS = Registry(kind="explainer", package="ifambench.explain", constant="EXPLAINERS")
+_EXPLAINERS = Registry(kind="explainer", package="ifambench.explain.methods", constant="EXPLAINERS")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class _Unmasked:
     seed: int = 0
     masks: None = None
     draw: int = 0
+    batch_size: int = 64
 
 
 class ExplainThenPredict(TimmVit):

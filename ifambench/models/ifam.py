@@ -31,6 +31,7 @@ from ifambench.models import masks as part_masks
 from ifambench.models.base import Classifier, DataConfig, Selection, Trace, one_image_size
 from ifambench.models.interventions import NOTHING, Interventions, intervene
 from ifambench.models.masked_attention import encode_weighted
+from ifambench.models.relprop import relprop_of
 from ifambench.models.tokens import (
     Kept,
     all_patches,
@@ -230,7 +231,7 @@ class Ifam(Classifier):
         interventions: What an evaluation changes in the selection; nothing at first.
     """
 
-    capabilities: ClassVar[frozenset[str]] = frozenset({"tokens", "trace", "selection"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"tokens", "trace", "selection", "parts"})
 
     def __init__(
         self,
@@ -252,6 +253,8 @@ class Ifam(Classifier):
         self.num_classes = stage_2.head.out_features
         self.patch_grid = tuple(stage_2.vit.patch_embed.grid_size)
         self.num_prefix_tokens = stage_2.vit.num_prefix_tokens
+        # of this network, not of the class
+        self.capabilities |= relprop_of(stage_2.vit, stage_2.pooling)  # type: ignore[misc]
 
     # Evaluation
 
@@ -294,6 +297,12 @@ class Ifam(Classifier):
         mask = part_masks.erode(part_masks.foreground_mask(maps), self.mask_erosion)
         return Selection(mask, 1 - maps[:, -1], maps)
 
+    def part_votes(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The part maps of stage 1, under the interventions, and the class logits of its parts."""
+        one_image_size(images, self.data_config)
+        tokens = self.stage_1.tokens(images)
+        return self.select_from(tokens).part_maps, self.stage_1(tokens).part_logits
+
     def trace(self, images: Tensor, masks: Tensor | None = None) -> Trace:
         """The forward pass of stage 2 under the model's own mask."""
         with torch.no_grad():
@@ -308,7 +317,7 @@ class Ifam(Classifier):
         def head(encoded: Tensor) -> Tensor:
             return stage_2.classify(encoded, kept.valid)
 
-        return trace_vit(stage_2.vit, kept, head, stage_2.pooling)
+        return trace_vit(stage_2.vit, kept, head, stage_2.pooling, linear=stage_2.head)
 
     # Training
 

@@ -97,6 +97,17 @@ class Mapped(Classifier):
         trace = self.model.trace(images, masks)
         return trace._replace(logits=self.label_map.logits(trace.logits))
 
+    def part_votes(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The part maps of the model, and each part's logits of labels."""
+        maps, votes = self.model.part_votes(images)
+        labels = self.label_map.logits(votes.flatten(0, 1))
+        return maps, labels.reshape(*votes.shape[:2], -1)
+
+    def conv_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The feature maps of the model, with the logits of labels."""
+        features, raw = self.model.conv_features(images)
+        return features, self.label_map.logits(raw)
+
     def select(self, images: Tensor) -> Selection:
         """The model's own selection of patches."""
         return self.model.select(images)

@@ -73,6 +73,17 @@ def strongest_part(maps: Tensor) -> Tensor:
     return maps[:, :-1].amax(dim=1)
 
 
+def foreground_log_odds(maps: Tensor) -> Tensor:
+    """Log odds of foreground and background, finite: (B, K + 1, h, w) -> (B, h, w).
+
+    The order is that of the soft foreground. That one cannot order the patches itself: in float32
+    it is exactly 1 for most of the patches that a trained model selects.
+    """
+    least = torch.finfo(torch.float32).tiny  # a probability can underflow
+    foreground, background = maps[:, :-1].sum(dim=1), maps[:, -1]
+    return foreground.clamp(min=least).log() - background.clamp(min=least).log()
+
+
 def straight_through_mask(maps: Tensor, erosion: int = 0) -> Tensor:
     """The hard mask, exactly 0 or 1, with the gradient of the sum of the parts, (B, h, w).
 

@@ -2,8 +2,8 @@
 
 The weights are those of timm's hub, loaded by timm itself, and the input is what their own
 configuration says, in the size they were trained at (not timm's `test_input_size`). A plain ViT can
-run on some of its patches and be traced; other networks give their logits and no more, and
-relevance maps of them have patches of about 16 pixels.
+run on some of its patches and be traced; CNNs show their last feature maps; other networks give
+their logits and no more. Relevance maps of CNNs and others have patches of about 16 pixels.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
 from torch import Tensor
 
 from ifambench.data.images import CropMode, Interpolation
@@ -40,12 +41,53 @@ class OffTheShelf(Classifier):
         side = data_config.image_size // patch_side(data_config.image_size)
         self.patch_grid = (side, side)
         self.num_prefix_tokens = 0
+        able = has_feature_maps(network, data_config.image_size)
+        # of this network, not of the class
+        self.capabilities = frozenset({"conv"} if able else ())  # type: ignore[misc]
 
     def logits(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """Class logits, (B, C)."""
         one_image_size(images, self.data_config)
         logits: Tensor = self.network(images)
         return logits
+
+    def conv_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The maps before the global pooling, (B, D, h', w'), and the class logits (B, C)."""
+        if "conv" not in self.capabilities:
+            raise self.lacks("conv")
+        one_image_size(images, self.data_config)
+        features: Tensor = self.network.forward_features(images)
+        logits: Tensor = self.network.forward_head(features)
+        return features, logits
+
+
+@torch.no_grad()
+def has_feature_maps(network: Any, image_size: int) -> bool:
+    """Whether the network makes its logits from maps (B, D, h', w'), channels first.
+
+    It is tried on one image: `forward_features` must give a map that is square as the image is, and
+    `forward_head` must make from it the logits of the whole network.
+    """
+    if not all(hasattr(network, name) for name in ("forward_features", "forward_head")):
+        return False
+    image = torch.linspace(-1, 1, 3 * image_size**2).reshape(1, 3, image_size, image_size)
+    image = image.to(next(network.parameters()))
+    was_training = network.training
+    network.eval()  # batch statistics stay as they are
+    try:
+        features = network.forward_features(image)
+        if not torch.is_tensor(features) or not _channels_first(features):
+            return False
+        return torch.allclose(network.forward_head(features), network(image), atol=1e-4)
+    finally:
+        network.train(was_training)
+
+
+def _channels_first(features: Tensor) -> bool:
+    if features.ndim != 4:
+        return False
+    _, first, second, third = features.shape
+    return second == third != first
 
 
 def build_timm(source: str) -> Classifier:
@@ -178,7 +220,17 @@ def _classifier(network: Any, config: DataConfig) -> Classifier:
     if (
         type(network) is plain  # a derived class may read other tokens, or add to them
         and isinstance(network.patch_embed, timm.layers.PatchEmbed)
+        and all(_plain_block(block) for block in network.blocks)
         and network.global_pool in ("token", "avg")
     ):
         return TimmVit(network, config)
     return OffTheShelf(network, config)
+
+
+def _plain_block(block: Any) -> bool:
+    """Attention, then an MLP, each behind its norm: what a trace takes for granted."""
+    timm = import_timm()
+    return (
+        type(block) is timm.models.vision_transformer.Block
+        and type(block.attn) is timm.models.vision_transformer.Attention
+    )

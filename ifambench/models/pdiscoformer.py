@@ -41,7 +41,7 @@ class PDiscoFormer(Classifier):
         data_config: The input it expects.
     """
 
-    capabilities: ClassVar[frozenset[str]] = frozenset({"trace"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"trace", "parts"})
 
     def __init__(self, stage_1: Selector, data_config: DataConfig) -> None:
         super().__init__()
@@ -58,6 +58,11 @@ class PDiscoFormer(Classifier):
     def part_maps(self, images: Tensor) -> Tensor:
         """Part probabilities, (B, K + 1, h, w), background last."""
         return self._parts(images).maps
+
+    def part_votes(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The part maps and the class logits of each part."""
+        parts = self._parts(images)
+        return parts.maps, parts.part_logits
 
     def trace(self, images: Tensor, masks: Tensor | None = None) -> Trace:
         """The forward pass; a token is read as far as it is foreground."""

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ifambench.models.base import Trace, one_image_size
+from ifambench.models.base import DataConfig, Trace, one_image_size
+from ifambench.models.relprop import relprop_of
 from ifambench.models.tokens import Kept, all_patches, embed, embed_kept, encode, pool
 from ifambench.models.trace import trace_vit
 from ifambench.models.vit import VitClassifier, data_config_of, make_vit
@@ -52,6 +53,11 @@ class TimmVit(VitClassifier):
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"tokens", "trace"})
 
+    def __init__(self, vit: Any, data_config: DataConfig) -> None:
+        super().__init__(vit, data_config)
+        # of this network, not of the class
+        self.capabilities |= relprop_of(vit, vit.global_pool)  # type: ignore[misc]
+
     def logits(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """Class logits from all patches, (B, C)."""
         return self._classify(self._tokens(images, None))
@@ -68,7 +74,9 @@ class TimmVit(VitClassifier):
     def trace(self, images: Tensor, masks: Tensor | None = None) -> Trace:
         """The forward pass with attention maps and the Grad-CAM layer exposed."""
         kept = self._tokens(images, masks)
-        return trace_vit(self.vit, kept, lambda encoded: self._head(encoded, kept.valid))
+        return trace_vit(
+            self.vit, kept, lambda encoded: self._head(encoded, kept.valid), linear=self.vit.head
+        )
 
     def _tokens(self, images: Tensor, keep: Tensor | None) -> Kept:
         one_image_size(images, self.data_config)

@@ -133,10 +133,14 @@ def mean_token(encoded: Tensor, valid: Tensor, weights: Tensor) -> Tensor:
 def pool(vit: Any, encoded: Tensor, valid: Tensor) -> Tensor:
     """The input of the linear head, (B, D), padding left out of an average.
 
+    Where an average is over no patch at all, the head reads a vector of zeros.
+
     Raises:
         UsageError: If the network pools in a way that cannot leave out padding.
     """
-    if vit.global_pool == "token" or (encoded.shape[1] and bool(valid.all())):
+    # the mean over no patches is the 0 of `mean_token`; timm's own would be NaN
+    averaged = encoded.shape[1] - (0 if vit.pool_include_prefix else vit.num_prefix_tokens)
+    if vit.global_pool == "token" or (averaged and bool(valid.all())):
         pooled: Tensor = vit.forward_head(encoded, pre_logits=True)
         return pooled
     if vit.global_pool != "avg":

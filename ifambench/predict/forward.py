@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -16,9 +16,6 @@ from ifambench.data.manifest import SuiteData
 from ifambench.errors import EnvironmentProblem
 from ifambench.models.base import Classifier
 from ifambench.predict.oracle import oracle_patches
-
-Forward = Callable[[Tensor, Tensor], Tensor]
-"""(pixels (N, 3, H, W), index of the original image (N,)) -> scores (N, C), see `scores_of`."""
 
 
 class Batch(NamedTuple):
@@ -49,16 +46,6 @@ def load_batch(
     if "true_masks" not in model.capabilities:
         return Batch(images, None)
     return Batch(images, oracle_patches(model, data.pixels.masks(rows)).to(device))
-
-
-def forward_of(model: Classifier, masks: Tensor | None) -> Forward:
-    """The model as a function of altered images; masks (N, h, w) stay those of the originals."""
-
-    def forward(pixels: Tensor, image_index: Tensor) -> Tensor:
-        found = model.unmapped.logits(pixels, None if masks is None else masks[image_index])
-        return scores_of(model, found)
-
-    return forward
 
 
 def logits_of(model: Classifier, unmapped: Tensor) -> Tensor:

@@ -168,6 +168,11 @@ class RunRecord(_Closed):
     environment: Environment
     phases: list[Phase] = Field(default_factory=list)
     peak_memory_bytes: int | None = None
+    explaining: dict[str, Any] = Field(default_factory=dict)
+    """How the explanations were measured: `protocol` (numbers of images, operators, precision),
+    `explainers` (forward passes and seconds of each), `left_out` (explainers the model or the data
+    cannot do, with the reason) and `not_measured` (tests of the battery, with the reason). Empty in
+    records of earlier versions."""
     tables: dict[str, Table] = Field(default_factory=dict)
     metrics: list[Metric] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from ifambench.atomic import write_bytes_atomic, write_text_atomic
 from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.metrics.base import Tables
 from ifambench.records.key import digest
+from ifambench.records.places import run_places
 from ifambench.records.record import RECORD_FILE, read_record, record_text, write_record
 from ifambench.records.schema import RunRecord, Table
 from ifambench.records.tables import read_table, write_table
@@ -45,11 +47,16 @@ EXPLANATION_COLUMNS = (
     *("id", "group", "y", "y_pred", "target", "explainer", "operator"),
     *("deletion_auc", "insertion_auc", "srg", "score_full", "score_empty", "relevance_mass"),
     *("mask_iou", "mask_precision", "mask_recall", "area", "n_ties", "constant_map"),
+    *("deletion_auc_logit", "insertion_auc_logit", "srg_logit"),
+    *("comprehensiveness", "sufficiency", "comp_mask", "suff_mask"),
+    *("pointing", "rank_accuracy", "auroc", "gini", "entropy"),
 )
+"""Columns of the explanation table; older records lack those from `deletion_auc_logit` on."""
 
 _PREDICTIONS, _EXPLANATIONS = "predictions.csv.gz", "explanations.csv.gz"
 _CURVES, _TRAINING, _GALLERY = "curves.csv", "training.csv", "gallery.npz"
-_DEPTH = 5  # <output>, suite, model, protocol, seed
+_WHEN_MEASURED = ("sanity", "battery", "selections")
+"""Tables of a run that was asked for them; each lies in `<name>.csv.gz`."""
 _SHOWN_RUNS = 8
 
 
@@ -62,12 +69,23 @@ class LoadedRun:
         record: The content of `run.json`.
         predictions: One row per image and variant.
         explanations: One row per image and explainer; without rows when nothing was explained.
+        sanity: Checks of the explainers, or None when they were not made.
+        battery: Tests of the model's own mask, or None.
+        selections: The model's own masks, or None.
     """
 
     folder: Path
     record: RunRecord
     predictions: pd.DataFrame
     explanations: pd.DataFrame
+    sanity: pd.DataFrame | None = None
+    battery: pd.DataFrame | None = None
+    selections: pd.DataFrame | None = None
+
+    @property
+    def tables(self) -> Tables:
+        """The tables as metrics take them."""
+        return Tables(**{item.name: getattr(self, item.name) for item in fields(Tables)})
 
 
 def run_folder(
@@ -96,13 +114,17 @@ def load_run(path: Path) -> LoadedRun:
         record=record,
         predictions=read_table(folder / _PREDICTIONS, record.tables.get("predictions")),
         explanations=_load_explanations(folder, record.tables.get("explanations")),
+        **{
+            name: read_table(folder / f"{name}.csv.gz", record.tables[name])
+            for name in _WHEN_MEASURED
+            if name in record.tables
+        },
     )
 
 
 def find_runs(root: Path) -> list[Path]:
     """The folders that hold a run record, from `root` down to the depth of a run folder, sorted."""
-    patterns = ["*/" * depth + RECORD_FILE for depth in range(_DEPTH + 1)]
-    return sorted({path.parent for pattern in patterns for path in Path(root).glob(pattern)})
+    return [Path(root, *place) for place in run_places(root)]
 
 
 def load_curves(folder: Path, expected: Table | None = None) -> pd.DataFrame | None:

@@ -20,8 +20,12 @@ from ifambench.atomic import write_bytes_atomic
 from ifambench.errors import EnvironmentProblem
 from ifambench.records.schema import Table
 
-TEXT_COLUMNS = ("id", "split", "variant", "group", "explainer", "operator")
-"""Columns that are text whatever they look like: an id "007" or a group "NA" stays as it is."""
+TEXT_COLUMNS = (
+    *("id", "split", "variant", "group", "explainer", "operator"),
+    *("check", "test", "quantity", "condition", "mask"),
+)
+"""Columns that are text whatever they look like: an id "007", a group "NA" or a mask "1e05" stays
+as it is."""
 
 _NEXT_STEP = "restore the file, or run again: ifambench run SUITE --model MODEL"
 
@@ -50,13 +54,7 @@ def read_table(path: Path, expected: Table | None = None) -> pd.DataFrame:
     Raises:
         EnvironmentProblem: If the file is missing, damaged, or not the one of the record.
     """
-    text = _read_text(path)
-    if expected is not None and hashlib.sha256(text).hexdigest() != expected.sha256:
-        raise EnvironmentProblem(
-            f"{path.name} is not the table that the run record describes (sha256 differs)",
-            where=str(path),
-            next_step=_NEXT_STEP,
-        )
+    text = _checked_text(path, expected)
     try:
         return pd.read_csv(io.BytesIO(text), **_read_options())
     except (
@@ -64,6 +62,22 @@ def read_table(path: Path, expected: Table | None = None) -> pd.DataFrame:
         pd.errors.ParserError,
     ) as error:  # EmptyDataError and Unicode are ValueError
         raise _damaged(path, str(error)) from error
+
+
+def check_table(path: Path, expected: Table) -> None:
+    """Raise an EnvironmentProblem unless the file is there and is the one of the run record."""
+    _checked_text(path, expected)
+
+
+def _checked_text(path: Path, expected: Table | None) -> bytes:
+    text = _read_text(path)
+    if expected is not None and hashlib.sha256(text).hexdigest() != expected.sha256:
+        raise EnvironmentProblem(
+            f"{path.name} is not the table that the run record describes (sha256 differs)",
+            where=str(path),
+            next_step=_NEXT_STEP,
+        )
+    return text
 
 
 def _to_text(frame: pd.DataFrame) -> bytes:

@@ -1,23 +1,35 @@
-"""The table of a comparison of two runs (`ifambench compare`)."""
+"""The tables of a comparison of two runs (`ifambench compare`)."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import pandas as pd
 
+from ifambench.metrics.paired_explainers import HEADLINES
 from ifambench.reports import numbers
 from ifambench.reports.rows import IN_POINTS, label
 from ifambench.reports.section import ALWAYS, INTERVAL, Column, Section
 
-_IN_POINTS = {*IN_POINTS, "flip_rate", "empty_selection_rate"}
+_IN_POINTS = {*IN_POINTS, "flip_rate", "flip_rate_from_correct", "empty_selection_rate"}
+_IN_POINTS |= {"bg_flip_rate", "bg_flip_back_rate"}
 _RESULTS = {"a": "worse", "b": "better", "tie": "unclear"}
-_UNCLEAR_NOTE = "Unclear: the interval of the difference holds 0, or p (Holm) is not below 0.05."
+UNCLEAR_NOTE = "Unclear: the interval of the difference holds 0, or p (Holm) is not below 0.05."
+_OF_VARIANTS = {"flip_rate", "flip_rate_from_correct"}
 _SHORT = {"deletion_auc": "deletion", "insertion_auc": "insertion", "relevance_mass": "mass"}
 
 
+_FLOOR_NOTE = (
+    "Deletion and insertion follow the confidence of the model, which the random order shows; SRG "
+    "is their difference."
+)
+_HEADLINES = (*HEADLINES, "relevance_mass", "mask_iou")
+_ON_REQUEST = {"flip_rate_from_correct", "bg_flip_back_rate"}
+
+
 class ComparisonLike(Protocol):
-    """What is read of `ifambench.compare.Comparison`."""
+    """What is read of `ifambench.comparison.Comparison`."""
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -36,6 +48,14 @@ class ComparisonLike(Protocol):
         """What limits the comparison."""
 
     @property
+    def forced(self) -> bool:
+        """Whether the runs are not comparable."""
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """Columns quantity, explainer, a, b, ratio."""
+
+    @property
     def name_a(self) -> str:
         """The first run."""
 
@@ -44,12 +64,48 @@ class ComparisonLike(Protocol):
         """The second run."""
 
 
+def heading(name_a: str, name_b: str, *, forced: bool = False) -> str:
+    """What is compared, with the mark of a forced comparison in every format."""
+    mark = " (forced: the runs are not comparable)" if forced else ""
+    return f"B: {name_b}, compared with A: {name_a}{mark}"
+
+
+def holm_remark(candidates: int) -> tuple[str, ...]:
+    """What p-values are corrected for, when there are several candidates."""
+    if candidates == 1:
+        return ()
+    text = "p (Holm) is over all groups, variants or explainers of a measure"
+    return (f"{text} and all {candidates} candidates.",)
+
+
+def shown_rows(
+    rows: pd.DataFrame, everything: bool, on_request: Collection[str] = _ON_REQUEST
+) -> pd.DataFrame:
+    """The differences of predictions, without those that are shown on request only."""
+    found = rows[rows["explainer"].isna()]
+    return found if everything else found[~found["metric"].isin(on_request)]
+
+
+def explanation_rows(
+    rows: pd.DataFrame, everything: bool, headlines: Sequence[str] = _HEADLINES
+) -> pd.DataFrame:
+    """The differences of explanations by explainer: all, or the headlines."""
+    found = rows[rows["explainer"].notna()].sort_values("explainer", kind="stable")
+    return found if everything else found[found["metric"].isin(headlines)]
+
+
+def more_measures(rows: pd.DataFrame, shown: pd.DataFrame) -> tuple[str, ...]:
+    """The remark that names what is not shown."""
+    hidden = dict.fromkeys(rows["metric"][~rows.index.isin(shown.index)])
+    return (f"With --all, and in JSON: {', '.join(map(label, hidden))}.",) if hidden else ()
+
+
 def comparison_section(comparison: ComparisonLike) -> Section:
     """Both values, their difference with its interval, and what follows, one row per measure."""
     records = comparison.rows.to_dict("records")
     return Section(
         "comparison",
-        f"B: {comparison.name_b}, compared with A: {comparison.name_a}",
+        heading(comparison.name_a, comparison.name_b, forced=comparison.forced),
         (
             Column("measure", "left", ALWAYS),
             Column("A", priority=6),
@@ -58,7 +114,7 @@ def comparison_section(comparison: ComparisonLike) -> Section:
             Column(INTERVAL, priority=8),
             Column("p (Holm)", priority=4),
             Column("n", priority=2),
-            Column("B is", "left", 8, _UNCLEAR_NOTE),
+            Column("B is", "left", 8, UNCLEAR_NOTE),
             Column("worst group", "left", 1),
         ),
         tuple(_cells(item) for item in records),
@@ -84,6 +140,85 @@ def explainers_section(comparison: ComparisonLike) -> Section:
     )
 
 
+def explanations_section(comparison: ComparisonLike, everything: bool = False) -> Section:
+    """The paired differences of explanations, on images that both runs explained."""
+    rows = comparison.rows[comparison.rows["explainer"].notna()]
+    shown = explanation_rows(rows, everything)
+    return Section(
+        "explanations",
+        f"Explanations of the same images, B: {comparison.name_b}, A: {comparison.name_a}",
+        (
+            Column("explainer and measure", "left", ALWAYS),
+            Column("A", priority=6),
+            Column("B", priority=7),
+            Column("B - A", priority=ALWAYS),
+            Column(INTERVAL, priority=8),
+            Column("p (Holm)", priority=4),
+            Column("n", priority=2),
+            Column("B is", "left", 8),
+        ),
+        tuple(_cells(item)[:-1] for item in shown.to_dict("records")),
+        (_FLOOR_NOTE, *more_measures(rows, shown)),
+    )
+
+
+def costs_section(comparison: ComparisonLike) -> Section:
+    """Counts and speeds side by side; no interval and no verdict."""
+    records = comparison.costs.to_dict("records")
+    speeds = any(item["quantity"].endswith("/s") for item in records)
+    remark = "Speeds are shown where device, threads and number format of both runs are the same"
+    return Section(
+        "costs",
+        "Cost",
+        (
+            Column("quantity", "left", ALWAYS),
+            Column("A", priority=8),
+            Column("B", priority=8),
+            Column("B / A", priority=7),
+        ),
+        tuple(_cost_cells(item) for item in records),
+        (f"{remark}; what else the machine did is not known." if speeds else f"{remark}.",),
+    )
+
+
+def overview_section(candidates: Sequence[dict[str, Any]]) -> Section:
+    """Several candidates and the primary metric: names, both values, difference, what follows."""
+    first = candidates[0]
+    return Section(
+        "overview",
+        f"{label(first['metric'])} of {len(candidates)} candidates against {first['name_a']}",
+        (
+            Column("candidate", "left", ALWAYS),
+            Column("A", priority=6),
+            Column("B", priority=7),
+            Column("B - A", priority=ALWAYS),
+            Column(INTERVAL, priority=8),
+            Column("p (Holm)", priority=5),
+            Column("B is", "left", 8, UNCLEAR_NOTE),
+        ),
+        tuple(_overview_cells(item) for item in candidates),
+    )
+
+
+def _overview_cells(item: dict[str, Any]) -> tuple[str, ...]:
+    if "delta" not in item:
+        return (item["name_b"], *[numbers.UNDEFINED] * 6)
+    cells = _cells({"group": "all", "explainer": None, **item})
+    return (item["name_b"], *cells[1:6], cells[7])
+
+
+def _cost_cells(item: dict[Any, Any]) -> tuple[str, ...]:
+    name = item["quantity"]
+    named = name if pd.isna(item["explainer"]) else f"{item['explainer']}: {name}"
+    ratio = _number(item["ratio"])
+    return (
+        named,
+        numbers.count(round(item["a"])),
+        numbers.count(round(item["b"])),
+        numbers.UNDEFINED if ratio is None else f"{ratio:.2f}",
+    )
+
+
 def _side(item: dict[Any, Any], side: str) -> tuple[str, str]:
     low, high = _number(item[f"{side}_ci_low"]), _number(item[f"{side}_ci_high"])
     places = numbers.decimals(low, high, int(_number(item[f"{side}_n"]) or 0))
@@ -97,25 +232,27 @@ def _cells(item: dict[Any, Any]) -> tuple[str, ...]:
     difference = numbers.points if in_points else numbers.signed
     bounds = numbers.points_interval if in_points else numbers.signed_interval
     return (
-        _measure(item),
+        measure(item),
         numbers.fraction(_number(item["a"]), places),
         numbers.fraction(_number(item["b"]), places),
         difference(_number(item["delta"]), places),
         bounds(low, high, places),
         numbers.p_value(_number(item["p_holm"])),
         numbers.count(n),
-        _result(item["better"]),
+        result(item["better"]),
         _minimum(item),
     )
 
 
-def _measure(item: dict[Any, Any]) -> str:
+def measure(item: dict[Any, Any]) -> str:
+    """The measure of a row in words, groups indented."""
     metric, group, explainer = item["metric"], item["group"], item["explainer"]
     if metric == "group_accuracy":
         return f"  {group}"
     if not pd.isna(explainer):
         return f"{explainer}: {_SHORT.get(metric, label(metric))}"
-    return label(metric)
+    change = f" {item['variant'].replace('mixed_', '')}" if metric in _OF_VARIANTS else ""
+    return f"{label(metric)}{change}"
 
 
 def _minimum(item: dict[Any, Any]) -> str:
@@ -124,7 +261,8 @@ def _minimum(item: dict[Any, Any]) -> str:
     return str(item["group"]) if at_group else numbers.UNDEFINED
 
 
-def _result(better: Any) -> str:
+def result(better: Any) -> str:
+    """What follows for B, in a word."""
     return numbers.UNDEFINED if pd.isna(better) else _RESULTS[better]
 
 

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ifambench.metrics.deletion import is_floor
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import numbers
 from ifambench.reports.accuracy_tables import MANY_GROUPS, shown_groups, variant_rows
-from ifambench.reports.rows import RANDOM, class_name, explainers, row, shown, worst_group
+from ifambench.reports.rows import class_name, row, shown, worst_group
 from ifambench.reports.svg import (
     ACCENT,
     FAINT,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BAR_HEIGHT = 0.52
+_TINT = 0.5
+"""The strongest tint of a cell, on which ink is still readable in light and in dark mode."""
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -76,7 +79,7 @@ def label_background_matrix(record: RunRecord, predictions: pd.DataFrame) -> str
     right = (frame["y"] == frame["y_pred"]).groupby([frame["y"], frame[attributes[0]]])
     accuracy, count = right.mean().unstack(), right.size().unstack(fill_value=0)
     labels = [class_name(record, int(y)) for y in accuracy.index]
-    with _figure(1.1 + 0.75 * len(labels)) as (figure, axes):
+    with drawing(1.1 + 0.75 * len(labels)) as (figure, axes):
         _draw_matrix(axes, accuracy, count)
         axes.set_yticks(range(len(labels)), labels)
         axes.set_xticks(range(accuracy.shape[1]), [str(name) for name in accuracy.columns])
@@ -88,32 +91,6 @@ def label_background_matrix(record: RunRecord, predictions: pd.DataFrame) -> str
             for name, value in values.items()
         ]
         return to_svg(figure, "matrix", f"Accuracy by class and background. {'; '.join(cells)}.")
-
-
-def curve_chart(record: RunRecord, curves: pd.DataFrame | None, kind: str) -> str:
-    """Mean curves of all explainers over all images, the random floor dashed.
-
-    Args:
-        record: The run, for the order of the explainers.
-        curves: The stored curves.
-        kind: `deletion` or `insertion`.
-    """
-    if curves is None or curves.empty:
-        return ""
-    frame = curves[curves["group"] == "all"]
-    names = [name for name in explainers(record) if name in set(frame["explainer"])]
-    with _figure(3.1 + 0.22 * ((len(names) + 1) // 2)) as (figure, axes):
-        for name, (colour, dash) in zip(names, _line_styles(names), strict=True):
-            part = frame[frame["explainer"] == name].sort_values("fraction")
-            label = f"{name} (floor)" if name == RANDOM else name
-            axes.plot(part["fraction"], part[kind], dash, color=colour, label=label, linewidth=1.8)
-        verb = "removed" if kind == "deletion" else "inserted"
-        axes.set_xlabel(f"share of patches {verb}, most relevant first")
-        axes.set_ylabel("probability of the predicted class")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1)
-        figure.legend(loc="outside lower center", ncols=2, fontsize=FONT_SIZE - 1)
-        return to_svg(figure, kind, _curve_description(record, names, kind))
 
 
 def training_chart(training: pd.DataFrame | None, kind: str) -> str:
@@ -131,8 +108,8 @@ def training_chart(training: pd.DataFrame | None, kind: str) -> str:
     names = [name for name in names if training[name].notna().any()]
     if not names:
         return ""
-    with _figure(2.9 + 0.22 * ((len(names) + 1) // 2)) as (figure, axes):
-        for name, (colour, dash) in zip(names, _line_styles(names), strict=True):
+    with drawing(2.9 + 0.22 * ((len(names) + 1) // 2)) as (figure, axes):
+        for name, (colour, dash) in zip(names, line_styles(names), strict=True):
             label = name.removeprefix("loss_").replace("_", " ")
             part = training[training[name].notna()]
             axes.plot(part["epoch"], part[name], dash, color=colour, label=label, linewidth=1.8)
@@ -147,7 +124,7 @@ def training_chart(training: pd.DataFrame | None, kind: str) -> str:
 
 
 @contextmanager
-def _figure(height: float) -> Iterator[tuple[Figure, Axes]]:
+def drawing(height: float) -> Iterator[tuple[Figure, Axes]]:
     """A figure of the common width in the common style, without global state of pyplot."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -163,7 +140,7 @@ def _bar_chart(bars: Sequence[_Bar], name: str, title: str, gap: Metric | None =
     """Horizontal bars with the label and the numbers above each, so that no label is cut."""
     if not bars:
         return ""
-    with _figure(0.35 + _BAR_HEIGHT * len(bars)) as (figure, axes):
+    with drawing(0.35 + _BAR_HEIGHT * len(bars)) as (figure, axes):
         for index, bar in enumerate(bars):
             _draw_bar(axes, index, bar)
         axes.set_xlim(0, 1)
@@ -199,13 +176,13 @@ def _draw_matrix(axes: Axes, accuracy: pd.DataFrame, count: pd.DataFrame) -> Non
     for (i, j), value in pd.DataFrame(accuracy.to_numpy()).stack().items():
         corner = (j - 0.48, i - 0.46)
         axes.add_patch(
-            Rectangle(corner, 0.96, 0.92, facecolor=WORST, alpha=min(0.65, 1.5 * (1 - value)))
+            Rectangle(corner, 0.96, 0.92, facecolor=WORST, alpha=min(_TINT, 1.5 * (1 - value)))
         )
         axes.add_patch(Rectangle(corner, 0.96, 0.92, facecolor="none", edgecolor=GRID))
         cell = numbers.fraction(float(value), 3)
         axes.text(j, i - 0.02, cell, ha="center", va="bottom", fontsize=FONT_SIZE + 3)
         number = f"n {numbers.count(int(count.iloc[i, j]))}"
-        axes.text(j, i + 0.08, number, ha="center", va="top", color=FAINT)
+        axes.text(j, i + 0.08, number, ha="center", va="top", color=INK)
     axes.set_xlim(-0.5, accuracy.shape[1] - 0.5)
     axes.set_ylim(accuracy.shape[0] - 0.5, -0.5)
     axes.xaxis.tick_top()
@@ -216,19 +193,10 @@ def _draw_matrix(axes: Axes, accuracy: pd.DataFrame, count: pd.DataFrame) -> Non
         spine.set_visible(False)
 
 
-def _line_styles(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Colour and dash of each line; the random floor is grey and dotted."""
+def line_styles(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Colour and dash of each line, no two alike; random floors are grey and dotted."""
     colours, found = cycle(SERIES), []
     for index, name in enumerate(names):
-        floor = name == RANDOM
         dash = _DASHES[(index // len(SERIES)) % len(_DASHES)]
-        found.append((FAINT, ":") if floor else (next(colours), dash))
+        found.append((FAINT, ":") if is_floor(name) else (next(colours), dash))
     return found
-
-
-def _curve_description(record: RunRecord, names: Sequence[str], kind: str) -> str:
-    areas: list[tuple[str, Any]] = [
-        (name, row(record, f"{kind}_auc", explainer=name, group="all")) for name in names
-    ]
-    cells = [f"{name} {shown(item).value}" for name, item in areas if item is not None]
-    return f"{kind.capitalize()} curves of {len(names)} explainers. Area: {'; '.join(cells)}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,16 @@ Arrays = Mapping[str, NDArray[Any]]
 PER_GROUP = 3
 """Images shown of each group; more would make the page heavy."""
 
-_SIDE = 160
+_SIDE, _SMALL_SIDE = 160, 112
+"""Pixels of a picture, and where there are many maps of each image."""
+
+_MANY_MAPS = 8
+_CASES = {
+    "highest, right": "Highest SRG of {}, predicted right",
+    "lowest, right": "Lowest SRG of {}, predicted right",
+    "highest, wrong": "Highest SRG of {}, predicted wrong",
+    "lowest, wrong": "Lowest SRG of {}, predicted wrong",
+}
 _OUTLINE = np.array([255, 221, 51], dtype=np.uint8)
 _DIMMED = 0.22
 _MAP, _SWAP = "map:", "swap:"
@@ -63,13 +72,36 @@ def gallery_groups(record: RunRecord, gallery: Arrays | None) -> list[GalleryGro
     if gallery is None:
         return []
     names = [str(name) for name in gallery["group"]]
+    stand_for = gallery.get("in_group", np.ones(len(names), dtype=bool))
     found = []
     for group in dict.fromkeys([*record.groups, *names]):
-        indices = [index for index, name in enumerate(names) if name == group][:PER_GROUP]
+        indices = [k for k, name in enumerate(names) if name == group and stand_for[k]]
         if indices:
-            samples = tuple(_sample(record, gallery, index) for index in indices)
+            samples = tuple(_sample(record, gallery, index) for index in indices[:PER_GROUP])
             found.append(GalleryGroup(group, samples))
     return found
+
+
+def gallery_cases(record: RunRecord, gallery: Arrays | None) -> list[GalleryGroup]:
+    """The images that one explainer does best and worst on; none in galleries without them."""
+    if gallery is None or "headline" not in gallery:
+        return []
+    stored = [str(case) for case in gallery["case"]]
+    headline = str(gallery["headline"])
+    return [
+        GalleryGroup(
+            title.format(headline),
+            tuple(_case(record, gallery, k) for k, name in enumerate(stored) if name == case),
+        )
+        for case, title in _CASES.items()
+        if case in stored
+    ]
+
+
+def _case(record: RunRecord, gallery: Arrays, index: int) -> Sample:
+    sample = _sample(record, gallery, index)
+    group, gain = str(gallery["group"][index]), float(gallery["srg"][index])
+    return replace(sample, prediction=f"{sample.prediction}; {group}; SRG {gain:z.3f}")
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -99,7 +131,7 @@ def _sample(record: RunRecord, gallery: Arrays, index: int) -> Sample:
     words = (
         f"{class_name(record, y)}, predicted {class_name(record, predicted)} ({probability:.2f})"
     )
-    base = _display(gallery["images"][index])
+    base = _display(gallery["images"][index], _side(gallery))
     pictures = [
         _original(gallery, index, base, identifier, words),
         *_map_pictures(record, gallery, index, base, identifier),
@@ -136,7 +168,7 @@ def _swap_pictures(
 ) -> list[Picture]:
     found = []
     for variant in _keys(gallery, _SWAP, record.protocol.variants):
-        shown = _display(gallery[_SWAP + variant][index])
+        shown = _display(gallery[_SWAP + variant][index], _side(gallery))
         caption, wrong = variant, False
         if f"swap_pred:{variant}" in gallery:
             predicted = int(gallery[f"swap_pred:{variant}"][index])
@@ -153,16 +185,22 @@ def _keys(gallery: Arrays, prefix: str, order: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
-def _display(image: NDArray[Any]) -> Pixels:
+def _side(gallery: Arrays) -> int:
+    """Pictures are smaller where there are many, so that the page stays light."""
+    maps = sum(key.startswith(_MAP) for key in gallery)
+    return _SIDE if maps <= _MANY_MAPS else _SMALL_SIDE
+
+
+def _display(image: NDArray[Any], side: int) -> Pixels:
     """The image at display size: small ones enlarged by whole pixels, large ones reduced."""
     from PIL import Image
 
     height, width = image.shape[:2]
-    factor = _SIDE // max(height, width)
+    factor = side // max(height, width)
     if factor >= 2:
         return np.asarray(image.repeat(factor, axis=0).repeat(factor, axis=1), dtype=np.uint8)
     picture = Image.fromarray(np.asarray(image, dtype=np.uint8))
-    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.asarray(picture, dtype=np.uint8)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ifambench.records.store import LoadedRun, load_curves, load_gallery, load_training
 from ifambench.reports import figures, summary
-from ifambench.reports.gallery import gallery_groups
+from ifambench.reports.battery_tables import battery_tables
+from ifambench.reports.curve_figures import curve_charts
+from ifambench.reports.explanation_differences import differences_tables
+from ifambench.reports.explanation_protocol import explanation_cost, explanation_protocol
+from ifambench.reports.gallery import gallery_cases, gallery_groups
 from ifambench.reports.protocol import (
     cost_section,
     protocol_section,
@@ -17,12 +19,12 @@ from ifambench.reports.protocol import (
 )
 from ifambench.reports.svg import INK, SERIES
 from ifambench.reports.tables import detail_tables, summary_tables
+from ifambench.reports.templating import environment
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-_SUMMARY = ("groups", "averages", "background", "explanations", "further")
-_TEMPLATES = Path(__file__).parent / "templates"
+_SUMMARY = (
+    *("groups", "averages", "background", "explanations"),
+    *("evidence", "location", "sanity", "further"),
+)
 _DARK_SERIES = (
     *("#7fb2dc", "#e8896b", "#86c596", "#c79ad8"),
     *("#d9b25a", "#6cc6c6", "#e08fb4", "#b9bd6f"),
@@ -31,11 +33,12 @@ _DARK_SERIES = (
 
 def render_html(run: LoadedRun) -> str:
     """The page of a run; what was not stored is named as missing."""
-    return _environment().get_template("run.html.j2").render(_content(run))
+    return environment().get_template("run.html.j2").render(_content(run))
 
 
 def _content(run: LoadedRun) -> dict[str, Any]:
     record = run.record
+    differences, gallery = differences_tables(run), load_gallery(run.folder)
     tables = dict.fromkeys(_SUMMARY) | {item.key: item for item in summary_tables(record)}
     return {
         "record": record,
@@ -47,11 +50,16 @@ def _content(run: LoadedRun) -> dict[str, Any]:
         "sentences": summary.sentences(record),
         "warnings": summary.warnings(record),
         "tables": tables,
-        "details": detail_tables(record),
+        "battery": battery_tables(record),
+        "differences": differences[:1],
+        "explaining": [explanation_protocol(run), explanation_cost(record)],
+        "curves": _curves(run),
+        "details": [*detail_tables(record), *differences[1:]],
         "about": [protocol_section(record), recipe_section(record), provenance_section(record)],
         "cost": cost_section(record),
         "figures": _figures(run),
-        "gallery": gallery_groups(record, load_gallery(run.folder)),
+        "gallery": gallery_groups(record, gallery),
+        "cases": gallery_cases(record, gallery),
         "light": dict(enumerate(SERIES)),
         "dark": dict(enumerate(_DARK_SERIES)),
         "ink": INK,
@@ -63,14 +71,11 @@ def _figures(run: LoadedRun) -> dict[str, str]:
     from markupsafe import Markup
 
     record, tables = run.record, run.record.tables
-    curves = load_curves(run.folder, tables.get("curves"))
     training = load_training(run.folder, tables.get("training"))
     drawn = {
         "groups": figures.group_bars(record),
         "matrix": figures.label_background_matrix(record, run.predictions),
         "variants": figures.variant_bars(record),
-        "deletion": figures.curve_chart(record, curves, "deletion"),
-        "insertion": figures.curve_chart(record, curves, "insertion"),
         "loss": figures.training_chart(training, "loss"),
         "accuracy": figures.training_chart(training, "accuracy"),
     }
@@ -78,14 +83,9 @@ def _figures(run: LoadedRun) -> dict[str, str]:
     return {name: Markup(text) for name, text in drawn.items()}
 
 
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def _curves(run: LoadedRun) -> list[tuple[str, str]]:
+    """The charts of deletion and insertion, as markup, with their captions."""
+    from markupsafe import Markup
 
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    stored = load_curves(run.folder, run.record.tables.get("curves"))
+    return [(Markup(chart.svg), chart.caption) for chart in curve_charts(run.record, stored)]

@@ -72,6 +72,10 @@ def provenance_section(record: RunRecord) -> Section:
     )
 
 
+_IN_PASSES = ("explain", "battery")
+"""Phases whose work is counted in forward passes."""
+
+
 def cost_section(record: RunRecord) -> Section:
     """Time and throughput of each phase, and the peak memory."""
     phases = [
@@ -85,7 +89,13 @@ def cost_section(record: RunRecord) -> Section:
     ]
     total = numbers.duration(sum(phase.seconds for phase in record.phases))
     memory = record.peak_memory_bytes
-    notes = (f"Total {total}.", f"Peak memory {numbers.size(memory)}." if memory else "")
+    passes = [item.name for item in record.phases if item.name in _IN_PASSES and item.images]
+    counted = f"Images of {' and '.join(passes)} are forward passes."
+    notes = (
+        f"Total {total}.",
+        f"Peak memory {numbers.size(memory)}." if memory else "",
+        counted if passes else "",
+    )
     return Section(
         "cost",
         "Cost",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ifambench.errors import UsageError
+from ifambench.metrics.deletion import is_floor, operator_of
 from ifambench.metrics.score import METRIC_REGISTRY
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import numbers
@@ -51,19 +52,79 @@ LABELS = {
     "srg": "SRG",
     "srg_over_random": "SRG over random",
     "deletion_auc_over_random": "deletion AUC over random",
+    "mrg": "MRG",
+    "lrg": "LRG",
+    "deletion_auc_logit": "deletion AUC of the logit",
+    "insertion_auc_logit": "insertion AUC of the logit",
+    "srg_logit": "SRG of the logit",
+    "comprehensiveness": "comprehensiveness",
+    "sufficiency": "sufficiency",
+    "comp_mask": "comprehensiveness of the mask",
+    "suff_mask": "sufficiency of the mask",
     "relevance_mass": "relevance mass",
+    "pointing_game": "pointing game",
+    "rank_accuracy": "rank accuracy",
+    "relevance_auroc": "ROC-AUC of the relevance",
+    "relevance_entropy": "entropy of the relevance",
+    "gini": "Gini coefficient",
+    "faithfulness_correlation": "faithfulness correlation",
+    "faithfulness_correlation_spearman": "faithfulness correlation (Spearman)",
+    "infidelity": "infidelity",
+    "randomisation_similarity": "similarity after randomisation",
+    "random_logit_similarity": "similarity to another class",
+    "other_image_similarity": "similarity to another image",
+    "stability": "stability",
+    "max_sensitivity": "max-sensitivity",
     "mask_iou": "mask IoU",
     "mask_precision": "mask precision",
     "mask_recall": "mask recall",
     "mask_area": "mask area",
     "empty_selection_rate": "empty selections",
+    "leak": "logit change outside the mask",
+    "leak_rate": "images with a leak",
+    "leak_gradient": "gradient outside the mask",
+    "embedding_leak": "embedding of other patches",
+    "batch_change": "logit change by the batch",
+    "mask_area_swapped": "mask area, swapped",
+    "free_flip_rate": "flips",
+    "frozen_mask_flip_rate": "flips, mask kept",
+    "mask_only_flip_rate": "flips, mask alone changed",
+    "worst_group_free_flip_rate": "flips of the worst group",
+    "worst_group_frozen_mask_flip_rate": "flips of the worst group, mask kept",
+    "worst_group_mask_only_flip_rate": "flips of the worst group, mask alone changed",
+    "mask_stability": "mask stability (IoU)",
+    "mask_recall_swapped": "object inside the mask, swapped",
+    "background_admission": "mask outside the object, swapped",
+    "mask_self_iou": "IoU of two masks of one image",
+    "closure_iou": "closure IoU",
+    "closure_agreement": "closure agreement",
+    "silhouette_accuracy": "silhouette accuracy",
+    "silhouette_over_chance": "silhouette over chance",
+    "mask_exchange_accuracy": "accuracy with an exchanged mask",
+    "control_accuracy": "accuracy with a control mask",
+    "control_score": "score with a control mask",
+    "operating_comprehensiveness": "comprehensiveness of the own mask",
+    "operating_sufficiency": "sufficiency of the own mask",
+    "ranking_srg": "SRG of the own ranking",
+    "attack_success_rate": "success of the attack",
+    "attack_success_same_mask": "successes with the mask as before",
+    "randomised_accuracy": "accuracy, stage drawn anew",
+    "randomised_mask_iou": "mask IoU, stage drawn anew",
+    "randomised_mask_area": "mask area, stage drawn anew",
+    "selected_area": "area of the own mask",
+    "mask_probe_label": "mask probe: class",
+    "mask_probe_label_chance": "mask probe: class, chance",
+    "mask_probe_attribute": "mask probe: attribute",
+    "mask_probe_attribute_chance": "mask probe: attribute, chance",
+    "mask_probe_attribute_given_label": "mask probe within classes",
+    "mask_probe_attribute_given_label_chance": "mask probe within classes, chance",
 }
 
 IN_POINTS = frozenset(
     {
         *("bg_gap", "fg_only_drop", "bg_signal", "shape_leak", "fooled_by_background_excess"),
         *("shortcut_gap", "accuracy_drop", "gap_id_ood"),
-        *("class_accuracy_gap", "class_share_increase"),
+        *("class_accuracy_gap", "class_share_increase", "silhouette_over_chance"),
     }
 )
 """Metrics that are differences of fractions, shown in percentage points."""
@@ -71,6 +132,7 @@ IN_POINTS = frozenset(
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
 _METHODS = {
     "wilson": "Wilson",
+    "wilson_near_ties": "Wilson with near ties allowed for",
     "newcombe": "Newcombe (unpaired)",
     "delong_logit": "DeLong on the logit scale",
     "wilson_smaller_side": "Wilson with the images of the smaller side",
@@ -182,13 +244,16 @@ def undefined_notes(found: list[Metric]) -> tuple[str, ...]:
 
 
 def explainers(record: RunRecord) -> list[str]:
-    """The explainers by SRG, best first, the random floor last."""
+    """The explainers by SRG, best first, the random floor last.
+
+    Those under the operator of the run come before those under others, each with its own floor.
+    """
     names = dict.fromkeys(item.explainer for item in record.metrics if item.explainer)
     scores = {item.explainer: item.value for item in rows(record, "srg", group="all")}
 
-    def rank(name: str) -> tuple[bool, float]:
+    def rank(name: str) -> tuple[str, bool, float]:
         score = scores.get(name)
-        return name == RANDOM, float("inf") if score is None else -score
+        return operator_of(name), is_floor(name), float("inf") if score is None else -score
 
     return sorted(names, key=rank)
 

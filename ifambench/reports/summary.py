@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import numbers
+from ifambench.reports.battery_line import composite
 from ifambench.reports.rows import (
     IN_POINTS,
     RANDOM,
@@ -92,7 +93,8 @@ def key_numbers(record: RunRecord) -> list[KeyNumber]:
 
 def sentences(record: RunRecord) -> list[str]:
     """The findings in words, each with the numbers it rests on."""
-    return [text for text in (_worst(record), _gap(record), _faithful(record)) if text]
+    found = (_worst(record), _gap(record), _faithful(record), composite(record))
+    return [text for text in found if text]
 
 
 def _group(item: Metric) -> str:

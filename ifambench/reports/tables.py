@@ -19,8 +19,15 @@ from ifambench.reports.accuracy_tables import (
     background_table,
     groups_table,
 )
+from ifambench.reports.battery_tables import BATTERY, battery_tables
 from ifambench.reports.comparison import comparison_section, explainers_section
-from ifambench.reports.explanation_tables import EXPLANATIONS, by_group, explanations_table
+from ifambench.reports.explanation_tables import (
+    EXPLANATIONS,
+    by_group,
+    evidence_table,
+    explanations_table,
+    location_table,
+)
 from ifambench.reports.rows import (
     IN_POINTS,
     explainers,
@@ -30,6 +37,7 @@ from ifambench.reports.rows import (
     undefined_notes,
     with_arrow,
 )
+from ifambench.reports.sanity_tables import SANITY, sanity_table
 from ifambench.reports.section import ALWAYS, INTERVAL, Column, Section, to_markdown, to_rich
 
 __all__ = [
@@ -49,7 +57,9 @@ __all__ = [
 _IN_TABLES = {*AVERAGES, *EXPLANATIONS, "group_accuracy", "variant_accuracy"}
 _IN_TABLES |= {*SWAP_DIFFERENCES, "flip_rate", "flip_rate_from_correct"}
 _IN_TABLES |= {"mixed_rand_accuracy"}  # the accuracy of that variant
-_IN_TABLES |= {"srg_over_random", "deletion_auc_over_random"}  # the second is in JSON and CSV only
+_IN_TABLES |= {*SANITY}
+_IN_TABLES |= {"deletion_auc_over_random"}  # in JSON and CSV only
+_IN_TABLES |= BATTERY
 
 
 _MOST_COLUMNS = 16
@@ -70,6 +80,10 @@ def summary_tables(record: RunRecord) -> list[Section]:
         averages_table(record),
         background_table(record),
         explanations_table(record),
+        evidence_table(record),
+        location_table(record),
+        sanity_table(record),
+        *battery_tables(record),
         _further(record),
     ]
     return [section for section in sections if section.rows]

@@ -54,6 +54,8 @@ class Pattern(Closed):
     """Files left out at the beginning, in sorted order, per cell of the read fields."""
     first: int | None = Field(default=None, gt=0)
     """Files taken after that, per cell."""
+    optional: bool = False
+    """The data may have no such file: another distribution of them has other names."""
 
 
 class ImageFolder(SourceBase):

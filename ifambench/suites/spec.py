@@ -33,6 +33,7 @@ Kind = Literal[
     "ablation",
     "spurious_test",
     "part_synthetic",
+    "plain",
 ]
 Status = Literal["ok", "manual", "gated", "partial", "unobtainable"]
 Selection = Literal[
@@ -42,6 +43,11 @@ Selection = Literal[
     "best_val_worst_group_accuracy",
     "best_val_worst_class_accuracy",
 ]
+
+
+Operator = Literal["mean", "blur", "noise", "black", "drop", "model"]
+"""What a removed patch becomes, see `ifambench/explain/operators.py`."""
+Target = Literal["predicted", "label"]
 
 
 def _listed_labels(value: Any) -> Any:
@@ -96,9 +102,10 @@ class Explain(Closed):
     images: int = Field(ge=0)
     """Explained images, drawn evenly over the groups from `seed`; with 0 nothing is explained."""
     steps: int = Field(gt=0)
-    operator: Literal["mean"] = "mean"
-    """What replaces a removed patch: `mean` is 0 after normalisation."""
-    target: Literal["predicted"] = "predicted"
+    operator: Operator = "mean"
+    """What a removed patch becomes in the headline curves: `mean` is 0 after normalisation."""
+    target: Target = "predicted"
+    """The class whose score is followed: the one predicted for the clean image, or the label."""
     random_draws: int = Field(default=5, gt=0)
     seed: int = Field(default=0, ge=0)
 

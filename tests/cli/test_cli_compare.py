@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from ifambench.metrics.uncertainty import holm
 from tests.compare_support import outcomes, run, store
+from tests.reports.golden_support import assert_golden
 
 
 def folder(results, model, seed=0):
@@ -180,6 +182,121 @@ def test_force_does_not_go_with_seeds(cli, results):
     assert cli("compare", *sides, "--force").code == 2
 
 
+def test_force_labels_every_format(cli, pair, tmp_path):
+    other = store(tmp_path, run(outcomes((19, 20), (12, 20)), suite={"data_digest": "zz"}))
+    words = ("compare", pair[0], other, "--force", "--format")
+    for name in ("table", "markdown", "github"):
+        shown = cli(*words, name)
+        assert "(forced: the runs are not comparable)" in shown.out
+        assert "forced comparison: " in shown.out
+    content = json.loads(cli(*words, "json").out)
+    assert content["forced"]
+    assert content["verdict"].startswith("forced comparison: ")
+
+
+@pytest.fixture
+def three(results, tmp_path):
+    """The baseline and two candidates."""
+    own = store(tmp_path / "x", run(outcomes((190, 200), (150, 200)), model="dfr"))
+    return folder(results, "vit"), folder(results, "ifam"), own
+
+
+def test_several_candidates_have_an_overview_and_a_table_each(cli, three):
+    shown = cli("compare", *three)
+    assert shown.code == 0
+    assert "worst-group accuracy of 2 candidates against vit" in shown.out
+    assert "B: ifam, compared with A: vit" in shown.out
+    assert "B: dfr, compared with A: vit" in shown.out
+    assert "ifam is 30.0 pp" in shown.out
+    assert "dfr is 15.0 pp" in shown.out
+    assert "and all 2 candidates" in shown.out
+
+
+def test_gates_of_several_candidates_are_named(cli, three):
+    shown = cli("compare", *three, "--fail-under", "worst_group_accuracy=0.8", "--format", "json")
+    assert shown.code == 1
+    content = json.loads(shown.out, parse_constant=pytest.fail)
+    assert {gate["name"]: gate["passed"] for gate in content["gates"]} == {
+        "ifam: worst_group_accuracy >= 0.8": True,
+        "dfr: worst_group_accuracy >= 0.8": False,
+    }
+    assert [item["b"] for item in content["comparisons"]] == ["ifam", "dfr"]
+    groups = [row for row in content["rows"] if row["metric"] == "group_accuracy"]
+    assert [row["candidate"] for row in groups] == ["ifam", "ifam", "dfr", "dfr"]
+    p_values, adjusted = ([row[key] for row in groups] for key in ("p", "p_holm"))
+    assert adjusted == pytest.approx(holm(p_values))
+
+
+def test_single_runs_and_seeds_can_stand_side_by_side(cli, results, three):
+    shown = cli("compare", folder(results, "vit").parent, folder(results, "ifam").parent, three[2])
+    assert shown.code == 0
+    assert "over training seeds" in shown.out
+    assert "B: dfr, compared with A: vit" in shown.out
+
+
+def test_the_gates_of_one_suite(cli, pair, tmp_path):
+    text = (
+        '[gate]\nfail_under = ["worst_group_accuracy=0.99"]\n'
+        '[gate.waterdigits]\nfail_under = ["worst_group_accuracy=0.5"]\n'
+    )
+    (tmp_path / "ifambench.toml").write_text(text)
+    assert cli("compare", *pair).code == 0
+    assert cli("compare", *pair, "--fail-under", "worst_group_accuracy=0.99").code == 1
+    (tmp_path / "ifambench.toml").write_text(text.replace("waterdigits", "other"))
+    assert cli("compare", *pair).code == 1
+
+
+GATES = (
+    *("--fail-under", "worst_group_accuracy=0.85", "--fail-under", "srg:ifam-mask=0.5"),
+    *("--max-drop", "group_accuracy:land=1pp"),
+)
+
+
+def shown_lines(text):
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_tables_at_two_widths(width, cli, three, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = cli("compare", *three[:2], *GATES).out
+    assert_golden(f"compare_{width}.txt", shown_lines(text))
+    tables = text.split("ifam is 30.0 pp")[0]  # sentences are not wrapped
+    assert max(map(len, tables.splitlines())) <= width
+
+
+def test_several_candidates_at_80_columns(cli, three, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert_golden("compare_many_80.txt", shown_lines(cli("compare", *three).out))
+
+
+def test_seeds_at_80_columns(cli, results, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    sides = [folder(results, name).parent for name in ("vit", "ifam")]
+    assert_golden("compare_seeds_80.txt", shown_lines(cli("compare", *sides).out))
+
+
+@pytest.mark.parametrize("name", ["json", "markdown", "github"])
+def test_the_other_formats(name, cli, three):
+    text = cli("compare", *three[:2], *GATES, "--format", name).out
+    if name == "json":
+        content = json.loads(text, parse_constant=pytest.fail)
+        rows = [{key: row[key] for key in ("metric", "group", "better")} for row in content["rows"]]
+        own = [
+            item["explainer"] for item in content["explainers"]
+        ]  # no last digits in a golden file
+        text = json.dumps({**content, "rows": rows, "explainers": own}, indent=1)
+    assert_golden(f"compare_{name}.txt", shown_lines(text))
+
+
+def test_a_pipe_has_no_colour_and_no_wrapped_sentence(process, three):
+    shown = process("compare", *three[:2])
+    assert shown.code == 0
+    assert "\x1b" not in shown.out
+    assert any(line.startswith("ifam is 30.0 pp") for line in shown.out.splitlines())
+
+
 def test_leaderboard_writes_and_checks(cli, results, tmp_path):
     import shutil
 
@@ -191,7 +308,8 @@ def test_leaderboard_writes_and_checks(cli, results, tmp_path):
     shown = cli("leaderboard")
     assert shown.code == 0
     assert "waterdigits@1, protocol standard" in shown.out
-    assert shown.err.splitlines() == ["results/LEADERBOARD.md", "results/leaderboard.csv"]
+    names = ("LEADERBOARD.md", "leaderboard.csv", "leaderboard.html")
+    assert shown.err.splitlines() == [f"results/{name}" for name in names]
     assert cli("leaderboard", "--check").out == "results: up to date\n"
     content = json.loads(cli("leaderboard", "--format", "json").out, parse_constant=pytest.fail)
     assert [row["model"] for row in content["rows"]] == ["ifam", "vit"]

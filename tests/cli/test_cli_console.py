@@ -79,9 +79,9 @@ def test_outside_a_terminal_each_phase_is_one_line():
         assert isinstance(progress, PlainProgress)
         phases(progress)
     lines = console.file.getvalue().splitlines()
-    assert lines[0] == "[kept]"
-    assert lines[1].startswith("train: 4 in 0.")
-    assert lines[1].endswith("s (loss 0.5)")
+    assert lines[0].startswith("train: 4 in 0.")
+    assert lines[0].endswith("s (loss 0.5)")
+    assert lines[1] == "[kept]"
     assert lines[2].startswith("predict: 3 of 10 in 0.")
     assert len(lines) == 3
 

@@ -66,7 +66,7 @@ def test_the_same_command_reuses_it(output, cli):
 
 
 def test_another_request_in_the_same_folder_is_2(output, cli):
-    shown = cli(*command("vit-micro", output), "--steps", "3")
+    shown = cli(*command("vit-micro", output), "--size", "300")
     assert shown.code == 2
     assert "--fresh" in shown.err
 

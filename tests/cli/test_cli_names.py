@@ -77,6 +77,19 @@ def test_list_of_metrics_tells_the_direction(cli):
     assert better["deletion_auc"] == "lower"
 
 
+def test_list_of_explainers_tells_cost_family_and_needs(cli):
+    rows = json.loads(cli("list", "explainers", "--format", "json").out)
+    found = {row["explainer"]: row for row in rows}
+    cost = {name: found[name]["forwards"] for name in ("random", "saliency", "occlusion")}
+    assert cost == {"random": "0", "saliency": "3", "occlusion": "1 + n"}
+    assert found["oracle-foreground"]["needs"] == ["masks of the suite"]
+    assert found["grad-cam"]["needs"] == ["trace or conv"]
+    assert found["rise"]["family"] == "perturbation"
+    families = [row["family"] for row in rows]
+    assert families == sorted(families)
+    assert "a backward pass counted as two" in cli("list", "explainers").out
+
+
 def test_list_runs(cli, run_folder, results):
     shown = cli("list", "runs", "--output", run_folder.parents[3], "--results", results)
     assert shown.out.count("complete") == 6
@@ -229,7 +242,7 @@ def test_doctor_is_3_when_something_is_broken(cli, monkeypatch):
     assert "error: 1 part is broken" in shown.err
     assert "next:  pip install timm" in shown.err
     lines = cli("doctor", "--format", "github").out.splitlines()
-    assert [line.partition(" ")[0] for line in lines[:2]] == ["::warning", "::error"]
+    assert [line.partition(" ")[0] for line in lines[:2]] == ["::error", "::warning"]
 
 
 def test_doctor_for_real(tmp_path):

@@ -61,8 +61,8 @@ def test_what_a_run_shows(cli, pipeline):
     report = "runs/waterdigits@1/vit-micro/standard/seed0/report.html"
     assert re.search(rf"{report} +[\d.]+ s", shown.out)
     lines = shown.err.splitlines()
-    assert lines[0] == "weights are reused"
-    assert re.fullmatch(r"train: 3 in [\d.]+ s \(loss 0\.25\)", lines[1])
+    assert re.fullmatch(r"train: 3 in [\d.]+ s \(loss 0\.25\)", lines[0])
+    assert lines[1] == "weights are reused"
     assert lines[2].startswith("next: ifambench run waterdigits --model ")
     assert len(lines) == 3
 

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from ifambench.errors import UsageError
-from ifambench.settings import cache_folder, file_settings, option_defaults, resolve
+from ifambench.settings import (
+    cache_folder,
+    file_settings,
+    option_defaults,
+    resolve,
+    suite_gates,
+)
 
 
 def test_no_file_no_settings(tmp_path):
@@ -44,6 +50,8 @@ def test_the_environment_is_above_the_file(tmp_path):
         ("output = 1", "ifambench.toml:output"),
         ("[gate]\nstrict = 1", "ifambench.toml:gate.strict"),
         ("[gate]\nmax_drop = [1]", "ifambench.toml:gate.max_drop"),
+        ("[gate.waterdigits]\nfloor = []", "ifambench.toml:gate.waterdigits.floor"),
+        ("[gate.waterdigits]\nstrict = 1", "ifambench.toml:gate.waterdigits.strict"),
         ("= 3", "ifambench.toml"),
     ],
 )
@@ -67,6 +75,15 @@ def test_gates_are_for_compare_only(tmp_path):
     assert option_defaults(tmp_path, "run") == {"threads": 2}
     wanted = {"threads": 2, "fail_under": ["accuracy=0.5"], "strict": True}
     assert option_defaults(tmp_path, "compare") == wanted
+
+
+def test_gates_of_one_suite_are_read_by_suite(tmp_path):
+    text = '[gate]\nstrict = true\n[gate.waterdigits]\nmax_drop = ["accuracy=1pp"]\n'
+    (tmp_path / "ifambench.toml").write_text(text)
+    assert option_defaults(tmp_path, "compare") == {"strict": True}
+    assert option_defaults(tmp_path, "run") == {}
+    assert suite_gates(tmp_path, "waterdigits") == {"max_drop": ["accuracy=1pp"]}
+    assert suite_gates(tmp_path, "waterdigits-hard") == {}
 
 
 def test_cache_folder(tmp_path):

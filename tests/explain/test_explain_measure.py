@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,14 +8,19 @@ import torch
 from ifambench.data.manifest import SuiteData
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.explain import images as parts
-from ifambench.explain.base import default_explainers
+from ifambench.explain import measure
+from ifambench.explain.base import EXPLAINER_REGISTRY, default_explainers
+from ifambench.explain.curves import step_counts
 from ifambench.explain.measure import ExplainResult, ExplainSettings, choose_images, explain_rows
+from ifambench.explain.ranking import patch_orders
 from ifambench.metrics.deletion import curve_auc
 from ifambench.metrics.localization import mask_scores, patch_coverage, relevance_mass
+from ifambench.predict.forward import load_batch
 from ifambench.predict.journal import Journal
 from ifambench.predict.loop import predict
+from ifambench.progress import Progress
 from ifambench.records.store import EXPLANATION_COLUMNS
-from tests.explain.toy_models import OnePatch
+from tests.explain.toy_models import Function, OnePatch, naive_curves
 from tests.models.small_models import GRID, KINDS
 from tests.predict.small_data import small_data
 
@@ -64,7 +71,8 @@ def test_mean_curves_fit_the_areas() -> None:
     result = run("ifam")
     curves, table = result.curves, result.explanations
     assert list(curves.columns) == [
-        *("explainer", "group", "fraction", "deletion", "insertion", "n")
+        *("explainer", "group", "fraction", "deletion", "insertion", "n"),
+        *("deletion_se", "insertion_se"),
     ]
     for (name, group), curve in curves.groupby(["explainer", "group"]):
         part = table[table["explainer"] == name]
@@ -154,7 +162,10 @@ def test_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
         hook.remove()
     same(resumed, whole)
     assert 0 < sum(seen) < whole.n_forwards
-    assert resumed.n_forwards == whole.n_forwards
+    # inputs that explainers share across the interruption were evaluated twice
+    assert whole.n_forwards <= resumed.n_forwards < whole.n_forwards + sum(seen)
+    for name, cost in whole.costs.items():
+        assert resumed.costs[name]["forwards"] == cost["forwards"]
 
 
 def test_a_finished_journal_needs_no_pixels(tmp_path) -> None:
@@ -227,6 +238,288 @@ def test_refuses_before_it_works() -> None:
             [],
             SETTINGS,
         )
+
+
+def test_several_operators_are_rows_of_their_own() -> None:
+    names = ["grad-cam", "random"]
+    both = run("plain", ["grad-cam"], settings=replace(SETTINGS, operators=("mean", "drop")))
+    labels = [*names, *(f"{name}@drop" for name in names)]
+    assert list(dict.fromkeys(both.explanations["explainer"])) == labels
+    assert list(dict.fromkeys(both.curves["explainer"])) == labels
+    assert list(both.maps) == names
+    for operator in ("mean", "drop"):
+        alone = run("plain", ["grad-cam"], settings=replace(SETTINGS, operators=(operator,)))
+        part = both.explanations.query(f"operator == '{operator}'")
+        assert set(part["operator"]) == {operator}
+        pd.testing.assert_frame_equal(
+            part.drop(columns="explainer").reset_index(drop=True),
+            alone.explanations.drop(columns="explainer"),
+            check_exact=False,
+            atol=1e-6,
+            rtol=0,
+        )
+    assert (
+        both.explanations["srg"]
+        .iloc[: len(ROWS)]
+        .ne(both.explanations["srg"].iloc[2 * len(ROWS) : 3 * len(ROWS)].to_numpy())
+        .all()
+    )
+
+
+@pytest.mark.parametrize("operator", ["mean", "noise", "model"])
+def test_explainers_do_not_depend_on_each_other(operator: str) -> None:
+    settings = replace(SETTINGS, operators=(operator,))
+    names = ["ifam-mask", "grad-cam", "center", "uniform"]
+    together = run("ifam", names, settings=settings)
+    for name in names:
+        alone = run("ifam", [name], settings=settings)
+        pd.testing.assert_frame_equal(
+            together.explanations.query("explainer in [@name, 'random']").reset_index(drop=True),
+            alone.explanations,
+            check_exact=False,
+            atol=1e-6,
+            rtol=0,
+        )
+        assert together.costs[name]["forwards"] == alone.costs[name]["forwards"]
+    needed = sum(cost["forwards"] for cost in together.costs.values())
+    assert together.n_forwards < needed  # the intact end of every image is shared
+
+
+def test_waves_are_kept_one_by_one_and_change_nothing(tmp_path, monkeypatch) -> None:
+    whole = run("ifam")
+    monkeypatch.setattr(measure, "WAVE", 1)
+    kept = []
+
+    class Counted(Journal):
+        def put(self, chunk: str, rows: list) -> None:
+            kept.append(chunk)
+            super().put(chunk, rows)
+
+    found = run("ifam", journal=Counted(tmp_path / "j", "key"))
+    same(found, whole, atol=1e-6)
+    # the intact ends are not evaluated again
+    assert found.n_forwards < sum(cost["forwards"] for cost in found.costs.values())
+    assert len(kept) == len(set(kept)) == 4
+
+
+def test_a_stopped_run_goes_on_to_the_last_bit(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(measure, "WAVE", 1)
+    whole = run("ifam")
+
+    class Stopped(Journal):
+        def put(self, chunk: str, rows: list) -> None:
+            super().put(chunk, rows)
+            raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            run("ifam", journal=Stopped(tmp_path / "j", "key"))
+    found = run("ifam", journal=Journal(tmp_path / "j", "key"))
+    pd.testing.assert_frame_equal(found.explanations, whole.explanations, check_exact=True)
+    pd.testing.assert_frame_equal(found.curves, whole.curves, check_exact=True)
+
+
+def test_notes_of_progress_are_short() -> None:
+    notes = []
+
+    class Heard(Progress):
+        def advance(self, steps: int = 1, note: str = "") -> None:
+            notes.append(note)
+
+    several = ["center", "uniform", "grad-cam", "saliency"]
+    run("ifam", several, progress=Heard())
+    assert notes[-1] == "curves of 5 explainers, mean"
+    run("ifam", [], progress=Heard())
+    assert notes[-1] == "curves of random, mean"
+    assert max(map(len, notes)) < 40
+
+
+def test_a_journal_is_of_one_way_to_measure(tmp_path) -> None:
+    journal = Journal(tmp_path / "j", "key")
+    run("plain", ["center"], journal=journal)
+    for other in ({"operators": ("drop",)}, {"target": "label"}, {"precision": "bf16"}):
+        settings = replace(SETTINGS, **other)
+        fresh = run("plain", ["center"], settings=settings)
+        same(run("plain", ["center"], settings=settings, journal=journal), fresh)
+
+
+def test_following_the_label() -> None:
+    table = run("plain", ["center"], settings=replace(SETTINGS, target="label")).explanations
+    original = PREDICTIONS["plain"].query("variant == 'original'")
+    center = table.query("explainer == 'center'")
+    assert center["target"].tolist() == list(original["y"])
+    assert center["score_full"].tolist() == list(original["prob_true"])
+    predicted = run("plain", ["center"]).explanations.query("explainer == 'center'")
+    right = (center["y"] == center["y_pred"]).to_numpy()
+    assert 0 < right.sum() < len(right)
+    gain = predicted["srg"].to_numpy()
+    np.testing.assert_allclose(center["srg"][right], gain[right], atol=1e-6)
+
+
+def test_a_label_that_is_no_class_is_named() -> None:
+    rows = ROWS.assign(y=[0, 1, 7, *ROWS["y"][3:]])
+    with pytest.raises(UsageError, match="label 7 of image test-00002 is no class of the model"):
+        run("plain", [], rows=rows, settings=replace(SETTINGS, target="label"))
+    assert len(run("plain", [], rows=rows).explanations) == len(rows)
+
+
+def test_values_read_off_the_curves() -> None:
+    """Comprehensiveness and sufficiency by hand, from curves with a point at every patch."""
+    settings = ExplainSettings(steps=16, random_draws=1)
+    (one,) = (
+        run("plain", ["center"], rows=ROWS[:1], settings=settings)
+        .explanations.query("explainer == 'center'")
+        .to_dict("records")
+    )
+    curve = run("plain", ["center"], rows=ROWS[:1], settings=settings).curves
+    curve = curve.query("explainer == 'center' and group == 'all'")
+    for column, kind in (("comprehensiveness", "deletion"), ("sufficiency", "insertion")):
+        y = curve[kind].to_numpy()
+        # 0.16, 0.8, 1.6, 3.2 and 8 of 16 patches
+        at = [
+            *(y[0] + share * (y[1] - y[0]) for share in (0.16, 0.8)),
+            y[1] + 0.6 * (y[2] - y[1]),
+            y[3] + 0.2 * (y[4] - y[3]),
+            y[8],
+        ]
+        assert one[column] == pytest.approx(one["score_full"] - np.mean(at), abs=1e-9)
+    assert curve["deletion_se"].isna().all()  # of one image
+    assert one["srg_logit"] == pytest.approx(one["insertion_auc_logit"] - one["deletion_auc_logit"])
+
+
+def test_scores_of_the_mask_itself() -> None:
+    table = run("ifam", settings=replace(SETTINGS, operators=("model",))).explanations
+    mask = table.query("explainer == 'ifam-mask'").set_index("id")
+    original = PREDICTIONS["ifam"].query("variant == 'original'").set_index("id")
+    # the second stage with the mask is the prediction, with all patches it is the intact end
+    kept = mask["score_full"] - mask["suff_mask"].astype(float)
+    np.testing.assert_allclose(kept, original.loc[kept.index, "prob_pred"], atol=1e-6)
+    assert (mask["score_full"] - original.loc[mask.index, "prob_pred"]).abs().max() > 1e-3
+    others = table.query("explainer != 'ifam-mask'")
+    assert others[["comp_mask", "suff_mask"]].isna().all(axis=None)
+
+
+def test_standard_errors_are_over_images() -> None:
+    curves, table = (run("plain", ["center"]).curves, run("plain", ["center"]).explanations)
+    end = curves.query("explainer == 'center' and group == 'all' and fraction == 0").iloc[0]
+    scores = table.query("explainer == 'center'")["score_full"]
+    assert end["deletion_se"] == pytest.approx(scores.std(ddof=1) / np.sqrt(len(ROWS)))
+    empty = table.query("explainer == 'center'")["score_empty"]
+    assert end["insertion_se"] == pytest.approx(empty.std(ddof=1) / np.sqrt(len(ROWS)))
+
+
+def test_progress_ends_at_its_total(tmp_path) -> None:
+    class Told(Progress):
+        total = done = calls = 0
+
+        def start(self, phase: str, total: int) -> None:
+            self.total = total
+
+        def advance(self, steps: int = 1, note: str = "") -> None:
+            self.done, self.calls = self.done + steps, self.calls + 1
+
+    for _ in range(2):  # measured, then read from the journal
+        told, journal = Told(), Journal(tmp_path / "j", "key")
+        run("ifam", journal=journal, progress=told)
+        # two maps of iFAM, one forward each; Grad-CAM, whose backward pass counts twice
+        assert told.done == told.total == len(ROWS) * (2 * 4 * (3 + 5) + 1 + 1 + 3)
+    assert told.calls == 4
+    alone = Told()
+    run("ifam", progress=alone)
+    assert alone.calls > 10  # it moves while a part is measured
+
+
+def test_costs() -> None:
+    result = run("plain", ["grad-cam", "uniform"])
+    assert list(result.costs) == ["grad-cam", "uniform", "random"]
+    assert result.costs["grad-cam"]["forwards"] == len(ROWS) * (2 * 4 + 1)
+    assert result.costs["uniform"]["forwards"] > 4 * result.costs["grad-cam"]["forwards"]
+    assert all(cost["seconds"] > 0 for cost in result.costs.values())
+    assert all(cost["map_seconds"] > 0 for cost in result.costs.values())
+
+
+def test_an_image_of_one_patch() -> None:
+    model = Function(lambda pixels: torch.stack([pixels.mean((1, 2, 3)) * k for k in (0, 3)], 1))
+    model.patch_grid = (1, 1)
+    table = on_bright_images(model, ["center"])
+    assert (table["srg"] == 0).all()
+    assert table["constant_map"].all()
+    assert (table["n_ties"] == 0).all()
+    # the one patch is removed in proportion: straight lines between the two ends
+    gap = table["score_full"] - table["score_empty"]
+    shares = np.mean([0.01, 0.05, 0.1, 0.2, 0.5])
+    np.testing.assert_allclose(table["comprehensiveness"], gap * shares)
+    np.testing.assert_allclose(table["sufficiency"], gap * (1 - shares))
+
+
+def test_names_the_image_whose_map_is_not_finite(monkeypatch) -> None:
+    def broken(model, images, targets, context):
+        found = torch.zeros(len(images), *model.patch_grid)
+        found[[name == "test-00003" for name in context.ids]] = torch.nan
+        return found
+
+    load = type(EXPLAINER_REGISTRY).load
+    monkeypatch.setattr(
+        type(EXPLAINER_REGISTRY),
+        "load",
+        lambda registry, name: broken if name == "center" else load(registry, name),
+    )
+    with pytest.raises(
+        EnvironmentProblem, match=r"the relevance of center is not finite for image test-00003"
+    ):
+        run("plain", ["center"])
+
+
+def test_explainers_are_told_masks_and_score(monkeypatch) -> None:
+    told = []
+
+    def listening(model, images, targets, context):
+        keep = torch.ones(len(images), *model.patch_grid, dtype=torch.bool)
+        told.append((context, context.score(torch.arange(len(images)), keep), context.ids))
+        return torch.rand(len(images), *model.patch_grid)
+
+    load = type(EXPLAINER_REGISTRY).load
+    monkeypatch.setattr(
+        type(EXPLAINER_REGISTRY),
+        "load",
+        lambda registry, name: listening if name == "center" else load(registry, name),
+    )
+    settings = replace(SETTINGS, batch_size=5, operators=("drop",))
+    run("plain", ["center"], settings=settings)
+    assert [len(ids) for _, _, ids in told] == [5, 5, 2]
+    assert all(context.batch_size == 5 for context, _, _ in told)
+    covered = torch.cat([context.coverage for context, _, _ in told])
+    expected = patch_coverage(DATA.pixels.masks(ROWS), GRID)
+    np.testing.assert_allclose(covered, expected, atol=1e-6)
+    # all patches left: the prediction, image by image
+    original = PREDICTIONS["plain"].query("variant == 'original'")["prob_pred"]
+    np.testing.assert_allclose(torch.cat([s for _, s, _ in told]), original, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_curves_of_the_default_settings_are_the_naive_ones(kind: str) -> None:
+    """The whole way to the table: `mean`, predicted class, float32, as committed records have."""
+    model, names = MODELS[kind], default_explainers(MODELS[kind])
+    rows = ROWS[:3]
+    result, batch = run(kind, rows=rows), load_batch(model, DATA, rows, "cpu")
+    targets = PREDICTIONS[kind].query("variant == 'original'")["y_pred"][:3]
+    for name in names[:2]:
+        if name == "random":
+            continue
+        orders = patch_orders(result.maps[name], list(rows["id"]))
+        expected = naive_curves(
+            model,
+            batch.images,
+            torch.zeros_like(batch.images),
+            torch.tensor(targets.tolist()),
+            orders,
+            step_counts(16, 5),
+            batch.masks,
+        )
+        part = result.explanations.query("explainer == @name")
+        for column, curves in zip(("deletion_auc", "insertion_auc"), expected, strict=True):
+            areas = curve_auc(step_counts(16, 5) / 16, curves)
+            np.testing.assert_allclose(part[column], areas, atol=1e-6)
 
 
 def test_choice_is_even_over_groups() -> None:

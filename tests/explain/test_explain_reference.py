@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ifambench.explain.base import ExplainContext, relevance_of
-from ifambench.explain.rollout import rollout
+from ifambench.explain.methods.rollout import rollout
 from ifambench.models.base import Classifier
 from ifambench.models.tokens import Kept, all_patches, embed
 from tests.models.small_models import GRID, KINDS, images, masks_for

@@ -52,6 +52,20 @@ def explanations(explainer: str, seed: int, per_group: int = 6, **columns: objec
     return frame.assign(**dict.fromkeys(undefined, np.nan)).assign(**columns)
 
 
+def sanity(maps: pd.DataFrame) -> pd.DataFrame:
+    """A random value of every check for the images of an explainer."""
+    from ifambench.metrics import sanity as checks
+
+    names = [*checks.METRICS, "randomisation_similarity:all"]
+    names.remove("randomisation_similarity")
+    rng = np.random.default_rng(0)
+    shared = maps[["id", "group", "explainer"]]
+    return pd.concat(
+        [shared.assign(check=name, value=rng.random(len(maps))) for name in names],
+        ignore_index=True,
+    )
+
+
 def tables(frame: pd.DataFrame, maps: pd.DataFrame | None = None) -> Tables:
     return Tables(frame, pd.DataFrame() if maps is None else maps)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metrics_support import CONTEXT, GROUPS, explanations, find, rates, tables
 
-from ifambench.metrics.deletion import curve_auc, deletion_rows
+from ifambench.metrics.deletion import curve_auc, deletion_rows, is_floor, operator_of
 from ifambench.metrics.resampling import bootstrap_mean
 
 PREDICTIONS = rates(dict.fromkeys(GROUPS, (1, 2)))
@@ -134,6 +134,64 @@ def test_gain_needs_the_same_operator():
     row = find(rows, "srg_over_random", explainer="grad_cam", group="all")
     assert row.value is None
     assert "same operator" in row.reason
+
+
+def measured(explainer, seed, **columns):
+    """A table as it is written since the logit is measured too."""
+    frame = explanations(explainer, seed, **columns)
+    logits = {f"{name}_logit": 5 * frame[name] for name in ("deletion_auc", "insertion_auc", "srg")}
+    return frame.assign(**logits)
+
+
+def test_one_sided_gains_add_up_to_the_srg():
+    frame, floor = measured("grad-cam", 1), measured("random", 2)
+    rows = score(frame, floor.sample(frac=1, random_state=0))
+    mrg, lrg = (find(rows, name, explainer="grad-cam", group="all") for name in ("mrg", "lrg"))
+    area = (floor["deletion_auc"] + floor["insertion_auc"]) / 2
+    assert mrg.value == pytest.approx((area - frame["deletion_auc"]).mean())
+    assert lrg.value == pytest.approx((frame["insertion_auc"] - area).mean())
+    for group in ("all", *GROUPS):
+        parts = [
+            find(rows, name, explainer="grad-cam", group=group).value
+            for name in ("mrg", "lrg", "srg")
+        ]
+        assert parts[0] + parts[1] == pytest.approx(parts[2])
+    assert not [row for row in rows if row.explainer == "random" and row.metric in ("mrg", "lrg")]
+
+
+def test_another_operator_has_its_own_floor():
+    drop = {"operator": "drop"}
+    frame = measured("grad-cam@drop", 1, **drop)
+    floor = frame.assign(explainer="random@drop", srg=frame["srg"] - 0.25)
+    rows = score(frame, floor, measured("grad-cam", 3), measured("random", 4))
+    gain = find(rows, "srg_over_random", explainer="grad-cam@drop", group="all")
+    assert gain.value == pytest.approx(0.25)
+    assert not [row for row in rows if row.explainer == "random@drop" and "over" in row.metric]
+    without = score(frame, measured("random", 4))
+    row = find(without, "mrg", explainer="grad-cam@drop", group="all")
+    assert row.value is None
+    assert "random@drop was not run" in row.reason
+
+
+def test_the_logit_has_areas_of_its_own():
+    frame = measured("grad-cam", 1)
+    row = find(score(frame), "srg_logit", group="all")
+    assert row.value == pytest.approx(5 * frame["srg"].mean())
+    assert row.unit == "logit"
+
+
+def test_tables_of_earlier_versions_have_the_rows_they_had():
+    rows = score(explanations("grad-cam", 1), explanations("random", 2))
+    names = {"deletion_auc", "insertion_auc", "srg"}
+    assert {row.metric for row in rows} == names | {"srg_over_random", "deletion_auc_over_random"}
+
+
+@pytest.mark.parametrize(
+    ("label", "operator", "floor"),
+    [("random", "", True), ("random@drop", "@drop", True), ("grad-cam@drop", "@drop", False)],
+)
+def test_labels_name_their_operator(label, operator, floor):
+    assert (operator_of(label), is_floor(label)) == (operator, floor)
 
 
 def test_undefined_images_are_left_out_and_not_counted():

@@ -10,7 +10,7 @@ from metrics_support import CONTEXT, GROUPS, find, rates, tables
 
 from ifambench.errors import EnvironmentProblem
 from ifambench.metrics.group_accuracy import group_accuracy_rows
-from ifambench.metrics.uncertainty import mover_weighted_sum, wilson
+from ifambench.metrics.uncertainty import mover_weighted_sum, smallest_rate, wilson
 
 COUNTS = dict(zip(GROUPS, [(95, 100), (30, 50), (9, 20), (70, 80)], strict=True))
 
@@ -37,17 +37,21 @@ def test_values_are_those_of_pandas():
     assert find(rows, "adjusted_accuracy").value == pytest.approx(weighted)
 
 
-def test_worst_group_is_named_with_its_wilson_interval():
+def test_worst_group_is_named_with_an_interval_that_allows_for_near_ties():
     row = find(score(COUNTS), "worst_group_accuracy")
+    right, ns = zip(*COUNTS.values(), strict=True)
     assert (row.group, row.value, row.n) == ("water/land", 0.45, 20)
-    assert (row.ci_low, row.ci_high) == wilson(9, 20)
+    assert (row.ci_low, row.ci_high) == smallest_rate(right, ns)
+    assert row.ci_low == wilson(9, 20).low
     assert row.reason == "near_tie: land/water"
-    assert row.ci_method == "wilson"
+    assert row.ci_method == "wilson_near_ties"
 
 
-def test_no_near_tie_when_the_worst_group_is_clear():
+def test_without_a_near_tie_it_is_the_wilson_interval_of_the_worst_group():
     clear = COUNTS | {"water/land": (1, 20)}
-    assert find(score(clear), "worst_group_accuracy").reason is None
+    row = find(score(clear), "worst_group_accuracy")
+    assert (row.ci_low, row.ci_high) == wilson(1, 20)
+    assert (row.reason, row.ci_method) == (None, "wilson")
 
 
 def test_ties_go_to_the_group_declared_first():

@@ -96,6 +96,27 @@ def test_other_explainers_have_no_mask_rows_but_an_undefined_relevance_mass():
     assert "no object mask" in find(rows, "relevance_mass", group="all").reason
 
 
+def test_rows_of_a_map():
+    names = {"pointing_game": "pointing", "rank_accuracy": "rank_accuracy"}
+    names |= {"relevance_auroc": "auroc", "relevance_mass": "relevance_mass"}
+    frame = explanations("grad_cam", 0)
+    values = np.random.default_rng(1).random((4, len(frame)))
+    rows = score(frame.assign(**dict(zip(names.values(), values, strict=True))))
+    assert {row.metric for row in rows} == set(names)
+    for metric, column in zip(names, values, strict=True):
+        assert find(rows, metric, group="all").value == pytest.approx(column.mean())
+        part = column[frame["group"] == GROUPS[1]]
+        assert find(rows, metric, group=GROUPS[1]).value == pytest.approx(part.mean())
+
+
+def test_maps_without_an_object_are_undefined_with_a_reason():
+    rows = score(explanations("grad_cam", 0, pointing=np.nan, rank_accuracy=0.5, auroc=np.nan))
+    for metric in ("pointing_game", "relevance_auroc"):
+        row = find(rows, metric, group="all")
+        assert (row.value, row.n) == (None, 0)
+        assert "no object mask" in row.reason
+
+
 def test_empty_selections_are_counted_for_models_that_select():
     chosen = PREDICTIONS.assign(n_selected=[0, 0, 0, *range(1, 14)])
     rows = score(explanations("a", 0), predictions=chosen)

@@ -9,7 +9,6 @@ from ifambench.metrics import resampling
 from ifambench.metrics.resampling import (
     bootstrap_mean,
     bootstrap_paired_rates,
-    bootstrap_worst_group_difference,
 )
 
 
@@ -87,29 +86,9 @@ def test_paired_rates_refuse_an_empty_stratum():
         bootstrap_paired_rates([[1, 2], [0, 0]], [0, 1], [0.5, 0.5])
 
 
-def test_worst_group_difference_finds_the_better_run():
-    # group 0: a has 60 of 100, b 80; group 1: both have all
-    counts = [[58, 2, 22, 18], [100, 0, 0, 0]]
-    low, high, p = bootstrap_worst_group_difference(counts)
-    assert 0.1 < low < 0.2 < high < 0.3
-    assert p == pytest.approx(2 / 2001)
-
-
-def test_worst_group_difference_compares_minima_not_one_group():
-    # a is worst on group 0 (50 of 100), b on group 1 (50 of 100): no difference of the minima
-    counts = [[50, 0, 50, 0], [50, 50, 0, 0]]
-    low, high, p = bootstrap_worst_group_difference(counts)
-    assert low < 0 < high
-    assert p > 0.3
-
-
-def test_identical_predictions_have_no_difference():
-    assert bootstrap_worst_group_difference([[70, 0, 0, 30]]) == (0.0, 0.0, 1.0)
-
-
 def test_cost_does_not_grow_with_the_images():
     small, large = (
-        bootstrap_worst_group_difference(np.array([[7, 1, 2, 1]]) * scale, resamples=500)
+        bootstrap_paired_rates(np.array([[7, 1, 2, 1]]) * scale, [0, -1, 1, 0], [1.0], 500)
         for scale in (100, 10**9)
     )
     assert large.high - large.low < 1e-3 < small.high - small.low

@@ -14,6 +14,8 @@ ABILITIES = {
     "tokens": lambda model, x: model.logits_from_patches(x, keeps(len(x))),
     "trace": lambda model, x: model.trace(x, keeps(len(x))),
     "selection": lambda model, x: model.select(x),
+    "conv": lambda model, x: model.conv_features(x),
+    "parts": lambda model, x: model.part_votes(x),
 }
 
 
@@ -56,7 +58,7 @@ def test_states_what_it_is(model: Classifier) -> None:
     assert model.num_classes == 3
     described = json.loads(json.dumps(model.describe()))
     assert described["parameters"] > 0
-    assert set(described["capabilities"]) <= {"tokens", "trace", "selection", "true_masks"}
+    assert set(described["capabilities"]) <= {*ABILITIES, "true_masks", "relprop"}
 
 
 def test_logits(model: Classifier) -> None:

@@ -8,11 +8,14 @@ import torch
 
 from ifambench.errors import UsageError
 from ifambench.explain.base import ExplainContext, relevance_of
+from ifambench.explain.curves import patch_curves
+from ifambench.explain.ranking import Orders
+from ifambench.explain.scoring import scorer_of
 from ifambench.models.base import Classifier, DataConfig
 from ifambench.models.label_map import LabelMap, Mapped, as_labels, label_map
 from ifambench.models.timm_vit import TimmVit
 from ifambench.models.vit import micro_vit
-from ifambench.predict.forward import Batch, forward_of, probabilities
+from ifambench.predict.forward import Batch, probabilities
 from ifambench.predict.loop import classify
 from ifambench.suites.labels import label_set
 from tests.models.small_models import SIDE, images, keeps, lively
@@ -83,8 +86,9 @@ def test_prediction_decides_by_the_largest_and_reports_the_sum():
     assert found.logits.argmax(dim=1).tolist() == [1]
     prob = probabilities(found.scores)
     assert prob[0, 2] > prob[0, 1]
-    forward = forward_of(model, None)
-    torch.testing.assert_close(forward(torch.zeros(1, 3, 8, 8), torch.zeros(1)), found.scores)
+    followed = scorer_of(model, torch.zeros(1, 3, 8, 8), torch.tensor([2]))
+    curves = patch_curves(followed, Orders(np.zeros((1, 1), np.int64), np.zeros(1, np.int64)), 1)
+    np.testing.assert_allclose(curves.deletion, prob[:, [2, 2]])
 
 
 def vit_of_1000():

@@ -8,9 +8,16 @@ from ifambench.models.base import DataConfig
 from ifambench.models.catalog import choose_model
 from ifambench.models.checkpoints import given_sha256
 from ifambench.models.missing import is_here, missing_weights
-from ifambench.models.off_the_shelf import OffTheShelf, data_config_of, known_config, patch_side
+from ifambench.models.off_the_shelf import (
+    OffTheShelf,
+    _classifier,
+    data_config_of,
+    known_config,
+    patch_side,
+)
 from ifambench.models.timm_import import import_timm
 from ifambench.models.timm_vit import TimmVit
+from ifambench.models.vit import micro_vit
 from ifambench.models.weights import sha256_of
 from tests.models.timm_cache import CNN, VIT, fill_cache, point_to
 
@@ -54,7 +61,7 @@ def test_the_input_is_that_of_the_weights():
 
 def test_what_a_plain_vit_can_do():
     model = load_model(VIT)
-    assert model.capabilities == {"tokens", "trace"}
+    assert model.capabilities == {"tokens", "trace", "relprop"}
     assert model.patch_grid == (10, 10)
     keep = torch.ones(3, 10, 10, dtype=torch.bool)
     with torch.inference_mode():
@@ -63,14 +70,54 @@ def test_what_a_plain_vit_can_do():
         torch.testing.assert_close(model.trace(images()).logits, whole, rtol=0, atol=1e-4)
 
 
-def test_a_cnn_gives_logits_alone():
+def test_a_cnn_shows_its_feature_maps():
     model = load_model(CNN)
-    assert not model.capabilities
+    assert model.capabilities == {"conv"}
+    with torch.inference_mode():
+        features, logits = model.conv_features(images())
+        torch.testing.assert_close(logits, model.logits(images()), rtol=0, atol=1e-5)
+    assert features.shape == (3, model.network.num_features, 5, 5)
     assert model.patch_grid == (10, 10)
     with pytest.raises(UsageError, match='no capability "tokens"'):
         model.logits_from_patches(images(), torch.ones(3, 10, 10, dtype=torch.bool))
     with pytest.raises(UsageError, match="160 x 160"):
         model.logits(images()[..., :150])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "able"),
+    [
+        ("test_resnet", True),
+        ("test_efficientnet", True),
+        ("test_convnext", True),
+        ("mobilenetv3_small_050", True),  # its head begins with a convolution
+        ("test_vit2", False),
+        ("swin_s3_tiny_224", False),  # channels last
+        ("mixer_s32_224", False),
+    ],
+)
+def test_feature_maps_are_those_of_networks_that_have_them(architecture, able):
+    size = 64 if able else 160 if "test" in architecture else 224
+    network = import_timm().create_model(architecture, num_classes=3)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    model = OffTheShelf(network, DataConfig(size))
+    assert network.training
+    assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
+    assert model.capabilities == ({"conv"} if able else set())
+    if not able:
+        with pytest.raises(UsageError, match='no capability "conv"'):
+            model.conv_features(torch.zeros(1, 3, size, size))
+
+
+@pytest.mark.parametrize("block", ["Block", "ResPostBlock", "ParallelScalingBlock"])
+def test_only_plain_blocks_are_traced(block):
+    blocks = import_timm().models.vision_transformer
+    network = micro_vit(32, num_classes=3, block_fn=getattr(blocks, block)).eval()
+    model = _classifier(network, DataConfig(32))
+    assert type(model) is (TimmVit if block == "Block" else OffTheShelf)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.logits(image), network(image))
 
 
 @pytest.mark.parametrize("size", [160, 224, 240, 288, 299, 331, 384])

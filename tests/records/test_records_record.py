@@ -100,3 +100,27 @@ def test_every_version_since_the_first_has_a_migration():
 def test_missing_record(tmp_path: Path):
     with pytest.raises(EnvironmentProblem, match="cannot read"):
         read_record(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace('"schema_version": 1', '"schema_version": "1"'),
+        lambda text: text.replace('"schema_version": 1', '"schema_version": true'),
+        lambda text: text.replace('  "schema_version": 1,\n', ""),
+        lambda text: text.replace('"value": 0.5', '"value": NaN'),
+        lambda text: text.replace('"value": 0.5', '"value": -Infinity'),
+        lambda text: text.replace('"seed": 0', '"seed": 0, "more": 1'),
+        lambda text: text + "x",
+        lambda text: "\ufeff" + text,
+    ],
+)
+def test_the_quick_way_takes_nothing_that_the_long_one_refuses(tmp_path, change):
+    path = write_record(tmp_path, small_record())
+    assert module._quickly(path) == small_record()
+    changed = change(path.read_text(encoding="utf-8"))
+    assert changed != path.read_text(encoding="utf-8")
+    path.write_text(changed, encoding="utf-8")
+    assert module._quickly(path) is None
+    with pytest.raises(EnvironmentProblem):
+        read_record(path)

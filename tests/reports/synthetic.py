@@ -1,6 +1,7 @@
 """A full run folder with made-up data, in every file of the contract.
 
-`python -m tests.reports.synthetic FOLDER` writes one, with its reports, to look at.
+`python -m tests.reports.synthetic FOLDER` writes one, with its reports, to look at; with `many`
+behind it one with many explainers.
 """
 
 from __future__ import annotations
@@ -62,21 +63,40 @@ def predictions(seed: int = 0, per_group: int = 320) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def explanations(seed: int = 1, per_group: int = 16) -> pd.DataFrame:
+MANY = (
+    *EXPLAINERS,
+    *("center", "uniform", "oracle-foreground", "raw-attention", "generic-attention", "legrad"),
+    *("gradient-x-attention", "transformer-attribution", "input-x-gradient", "saliency"),
+    *("smoothgrad", "occlusion", "rise", "kernelshap", "normgrad", "ifam-soft"),
+    *("random@drop", "grad-cam@drop", "ifam-mask@drop"),
+)
+"""Labels of a run of many explainers under two operators."""
+
+
+def strength(explainer: str) -> float:
+    """The SRG that an explainer is made to have."""
+    name = explainer.partition("@")[0]
+    return _SRG.get(name, 0.2 * math.sin(len(name)))
+
+
+def explanations(
+    seed: int = 1, per_group: int = 16, explainers: tuple[str, ...] = EXPLAINERS
+) -> pd.DataFrame:
     draw = np.random.default_rng(seed)
     n = 4 * per_group
     frames = []
-    for explainer in EXPLAINERS:
-        deletion = np.clip(0.55 - _SRG[explainer] / 2 + draw.normal(0, 0.05, n), 0, 1)
-        insertion = np.clip(0.55 + _SRG[explainer] / 2 + draw.normal(0, 0.05, n), 0, 1)
-        is_mask = explainer == "ifam-mask"
+    for explainer in explainers:
+        deletion = np.clip(0.55 - strength(explainer) / 2 + draw.normal(0, 0.05, n), 0, 1)
+        insertion = np.clip(0.55 + strength(explainer) / 2 + draw.normal(0, 0.05, n), 0, 1)
+        is_mask = explainer.startswith("ifam-mask")
         frame = pd.DataFrame(
             {
                 "id": [f"test-{index:04d}" for index in range(n)],
                 "group": np.repeat(GROUPS, per_group),
                 "y": np.repeat([0, 0, 1, 1], per_group),
+                "y_pred": np.repeat([0, 0, 1, 1], per_group) ^ (np.arange(n) % 7 == 3),
                 "explainer": explainer,
-                "operator": "mean",
+                "operator": explainer.partition("@")[2] or "mean",
                 "deletion_auc": deletion,
                 "insertion_auc": insertion,
                 "srg": insertion - deletion,
@@ -87,17 +107,36 @@ def explanations(seed: int = 1, per_group: int = 16) -> pd.DataFrame:
                 "mask_iou": draw.random(n) if is_mask else np.nan,
             }
         )
-        frames.append(frame)
+        frames.append(frame.assign(**_measures(frame, np.random.default_rng(seed), is_mask)))
     return pd.concat(frames, ignore_index=True)
 
 
-def curves() -> pd.DataFrame:
+def _measures(frame: pd.DataFrame, draw: np.random.Generator, is_mask: bool) -> dict[str, Any]:
+    """The columns that tables of earlier versions lack."""
+    n, mask = len(frame), 1.0 if is_mask else np.nan
+    return {
+        "deletion_auc_logit": 6 * frame["deletion_auc"] - 1,
+        "insertion_auc_logit": 6 * frame["insertion_auc"] - 1,
+        "srg_logit": 6 * frame["srg"],
+        "comprehensiveness": 0.6 - frame["deletion_auc"] / 2,
+        "sufficiency": 0.8 - frame["insertion_auc"],
+        "comp_mask": mask * draw.random(n),
+        "suff_mask": mask * draw.random(n) / 4,
+        "pointing": (draw.random(n) < 0.6).astype(float),
+        "rank_accuracy": draw.random(n),
+        "auroc": 0.5 + draw.random(n) / 2,
+        "gini": draw.random(n),
+        "entropy": 2 + draw.random(n),
+    }
+
+
+def curves(explainers: tuple[str, ...] = EXPLAINERS) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    for explainer in EXPLAINERS:
+    for explainer in explainers:
         for group in ("all", *GROUPS):
             for step in range(11):
                 x = step / 10
-                bend = math.exp(2.5 * _SRG[explainer])
+                bend = math.exp(2.5 * strength(explainer))
                 deletion = 0.15 + 0.8 * (1 - x) ** (bend * 1.2)
                 insertion = 0.15 + 0.8 * (1 - (1 - x) ** (bend * 1.2))
                 rows.append(
@@ -108,6 +147,8 @@ def curves() -> pd.DataFrame:
                         "deletion": deletion,
                         "insertion": insertion,
                         "n": 64 if group == "all" else 16,
+                        "deletion_se": 0.06 * x * (1 - x),
+                        "insertion_se": 0.06 * x * (1 - x),
                     }
                 )
     return pd.DataFrame(rows)
@@ -131,7 +172,13 @@ def training(epochs: int = 20) -> pd.DataFrame:
     )
 
 
-def gallery(side: int = 64, grid: int = 8, per_group: int = 2, seed: int = 2) -> dict[str, Any]:
+def gallery(
+    side: int = 64,
+    grid: int = 8,
+    per_group: int = 2,
+    seed: int = 2,
+    explainers: tuple[str, ...] = EXPLAINERS,
+) -> dict[str, Any]:
     draw = np.random.default_rng(seed)
     n = 4 * per_group
     rows, columns = np.mgrid[:side, :side] / side
@@ -160,9 +207,15 @@ def gallery(side: int = 64, grid: int = 8, per_group: int = 2, seed: int = 2) ->
         "masks": masks,
         "map:ifam-mask": (share > 0.2).astype(np.float32),
     }
-    for name in ("grad-cam", "attention-rollout", "integrated-gradients"):
+    others = (name for name in explainers if name not in ("random", "ifam-mask"))
+    for name in (name for name in others if "@" not in name):
         noise = draw.normal(0, 0.25, share.shape)
         found[f"map:{name}"] = (share + noise).astype(np.float32)
+    if explainers != EXPLAINERS:
+        found["in_group"] = np.arange(n) % per_group < per_group - 1
+        cases = ("highest, right", "lowest, right", "highest, wrong", "lowest, wrong")
+        found["case"] = np.array([cases[k // 2 % 4] if k % 2 else "" for k in range(n)])
+        found |= {"headline": np.array("ifam-mask"), "srg": draw.normal(0.3, 0.2, n)}
     for variant in ("mixed_same", "mixed_rand", "only_bg"):
         swapped = scene(1 - place if variant == "mixed_rand" else place)
         if variant == "only_bg":
@@ -172,10 +225,10 @@ def gallery(side: int = 64, grid: int = 8, per_group: int = 2, seed: int = 2) ->
     return found
 
 
-def metrics() -> list[dict[str, Any]]:
+def metrics(explainers: tuple[str, ...] = EXPLAINERS) -> list[dict[str, Any]]:
     """The metric rows that these tables really give, with few resamples."""
     context = ScoreContext(GROUPS, TRAIN_SHARES, MINORITY, labels=LABELS, resamples=200)
-    scored = score_tables(Tables(predictions(), explanations()), context)
+    scored = score_tables(Tables(predictions(), explanations(explainers=explainers)), context)
     return [asdict(row) for row in scored]
 
 
@@ -210,7 +263,11 @@ def record(tables: dict[str, Any] | None = None, **changes: Any) -> RunRecord:
             "selection": "val_wga",
             "primary_metric": "worst_group_accuracy",
             "variants": list(VARIANTS),
-            "explain": {"images": 64, "steps": 10, "operator": "mean", "target": "predicted"},
+            "explain": {
+                "protocol": "patch-curve/1",
+                **{"images": 64, "steps": 10, "operator": "mean", "target": "predicted"},
+                **{"random_draws": 5, "seed": 0},
+            },
         },
         "seed": 0,
         "recipe": {"epochs": 20, "lr": 0.001, "batch_size": 128, "loss": {"tv": 0.1, "size": 1}},
@@ -236,6 +293,14 @@ def record(tables: dict[str, Any] | None = None, **changes: Any) -> RunRecord:
             {"name": "score", "seconds": 0.42, "images": 0, "images_per_second": None},
         ],
         "peak_memory_bytes": 1_310_000_000,
+        "explaining": {
+            "protocol": {"operators": ["mean"], "precision": "32", "images": 64},
+            "explainers": {
+                "random": {"forwards": 5760, "seconds": 80.1, "map_seconds": 0.1},
+                "grad-cam": {"forwards": 1152, "seconds": 16.1, "map_seconds": 2.4},
+            },
+            "left_out": {"deeplift": "needs a convolutional model"},
+        },
         "tables": tables or {},
         "metrics": metrics(),
         "warnings": ["only one training seed: differences between seeds are not known"],
@@ -245,15 +310,17 @@ def record(tables: dict[str, Any] | None = None, **changes: Any) -> RunRecord:
     return RunRecord.model_validate(content | changes)
 
 
-def write_run(folder: Path, **changes: Any) -> Path:
+def write_run(folder: Path, explainers: tuple[str, ...] = EXPLAINERS, **changes: Any) -> Path:
     """Every file of a complete run but its reports."""
     tables = {
         "predictions": write_table(folder / "predictions.csv.gz", predictions()),
-        "explanations": write_table(folder / "explanations.csv.gz", explanations()),
-        "curves": write_table(folder / "curves.csv", curves()),
+        "explanations": write_table(
+            folder / "explanations.csv.gz", explanations(explainers=explainers)
+        ),
+        "curves": write_table(folder / "curves.csv", curves(explainers)),
         "training": write_table(folder / "training.csv", training()),
     }
-    np.savez_compressed(folder / "gallery.npz", **gallery())
+    np.savez_compressed(folder / "gallery.npz", **gallery(explainers=explainers))
     write_record(folder, record(tables, **changes))
     return folder
 
@@ -261,5 +328,6 @@ def write_run(folder: Path, **changes: Any) -> Path:
 if __name__ == "__main__":
     from ifambench.reports.write import write_reports
 
-    for written in write_reports(write_run(Path(sys.argv[1]))):
+    names = MANY if "many" in sys.argv[2:] else EXPLAINERS
+    for written in write_reports(write_run(Path(sys.argv[1]), names, metrics=metrics(names))):
         sys.stdout.write(f"{written}\n")

@@ -272,6 +272,7 @@ def _comparison() -> SimpleNamespace:
         warnings=["one seed"],
         name_a="vit-ti",
         name_b="ifam-vit-ti",
+        forced=False,
     )
 
 

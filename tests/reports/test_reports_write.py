@@ -13,7 +13,7 @@ import pytest
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.records.store import load_run, read_record, write_record
-from ifambench.reports import figures, summary
+from ifambench.reports import curve_figures, figures, summary
 from ifambench.reports.gallery import gallery_groups, is_selection, outline
 from ifambench.reports.html import render_html
 from ifambench.reports.markdown import render_markdown
@@ -22,7 +22,7 @@ from tests.reports import synthetic
 from tests.reports.golden_support import assert_golden
 
 ROOT = Path(__file__).resolve().parents[2]
-VOID = {"meta", "link", "br", "img", "hr", "input"}
+VOID = {"meta", "link", "br", "img", "hr", "input", "wbr"}
 EVIL = '<script>alert("x")</script> & $a_b$ |*`'
 
 
@@ -220,7 +220,7 @@ def test_charts_are_xml_and_follow_the_page(record: RunRecord):
         figures.group_bars(record),
         figures.variant_bars(record),
         figures.label_background_matrix(record, synthetic.predictions()),
-        figures.curve_chart(record, curves, "deletion"),
+        curve_figures.curve_chart(record, curves, "deletion"),
         figures.training_chart(synthetic.training(), "loss"),
     ]
     for chart in charts:
@@ -236,7 +236,7 @@ def test_charts_without_data_are_empty(record: RunRecord):
     assert figures.group_bars(bare) == ""
     assert figures.variant_bars(bare) == ""
     assert figures.label_background_matrix(record, no_attribute) == ""
-    assert figures.curve_chart(record, None, "deletion") == ""
+    assert curve_figures.curve_chart(record, None, "deletion") == ""
     assert figures.training_chart(None, "loss") == ""
     assert figures.training_chart(synthetic.training()[["epoch", "lr"]], "loss") == ""
 

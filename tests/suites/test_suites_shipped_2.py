@@ -27,7 +27,8 @@ from tests.suites.miniatures import (
 from tests.suites.miniatures.pictures import SIDE, disc
 
 ISIC = ["isic-traps", *(f"isic-traps-{seed}" for seed in range(2, 6))]
-TEST_ONLY = ["in9", "imagenet-w", "hard-imagenet", "counteranimal", "spurious-imagenet"]
+EXPLAINED = ["imagenet-sample"]
+TEST_ONLY = ["in9", "imagenet-w", "hard-imagenet", "counteranimal", "spurious-imagenet", *EXPLAINED]
 TRAINED = ["rival10", "siim-acr-tube", "coco-on-places", "funnybirds", *ISIC]
 
 
@@ -59,7 +60,7 @@ def test_the_file_is_complete(name):
     assert all(item.licence for item in suite.download)
     for protocol in suite.protocol:
         check_protocol(suite, protocol, name)
-        assert suite.protocol[protocol].explain.images == 0
+        assert suite.protocol[protocol].explain.images == (1000 if name in EXPLAINED else 0)
     assert suite.has_training == (name in TRAINED)
     assert {"vit", "ifam", "pdiscoformer"} <= set(suite.recipe) or not suite.has_training
     assert all(recipe_for(suite, "", section) for section in suite.recipe)
@@ -162,6 +163,27 @@ def test_in9_takes_the_map_of_the_thousand_classes_from_its_folder(tmp_path):
     for label, members in enumerate(found.values()):
         assert members == [k for k in range(1000) if in9.label_of(k) == label]
     assert sum(map(len, found.values())) == 370
+
+
+@pytest.mark.parametrize("layout", ["published", "numbered"])
+def test_the_sample_of_imagenet_in_both_layouts(layout, tmp_path):
+    folder = imagenet_val.write_sample(tmp_path, layout)
+    data = mini("imagenet-sample", tmp_path)
+    assert groups(data) == {"test": {"all": 3}}
+    rows = data.rows("test")
+    order = label_set("imagenet-1k")
+    assert list(rows["id"]) == list(imagenet_val.SAMPLE)
+    assert [order[y] for y in rows["y"]] == list(imagenet_val.SAMPLE)
+    assert {(folder / path).is_file() for path in rows["path"]} == {True}
+    assert not load_suite("imagenet-sample").suite.protocol["standard"].ranked
+
+
+def test_the_sample_of_imagenet_holds_a_photo_of_each_class(tmp_path):
+    imagenet_val.write_sample(tmp_path, "published")
+    suite = load_suite("imagenet-sample").suite
+    with pytest.raises(EnvironmentProblem) as caught:
+        load_data(suite, "default", None, None, View(SIDE), tmp_path)
+    assert "1000" in caught.value.what
 
 
 def test_imagenet_w_wants_the_font_of_its_letters(tmp_path):

@@ -68,7 +68,7 @@ def read_image_folder(suite: Suite, folder: Path, *, partial: bool = False) -> l
             for path, fields in of_shape[shape.text]
             if all(fields[name] in values for name, values in pattern.where.items())
         ]
-        if not chosen and not partial:
+        if not chosen and not (partial or pattern.optional):
             raise no_file(pattern.path, root)
         for found in _found(pattern, chosen, codings, root):
             if found.path in taken:

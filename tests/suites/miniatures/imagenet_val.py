@@ -8,6 +8,7 @@ from tests.suites.miniatures.pictures import BLUE, GREEN, GREY, disc, picture
 from tests.suites.miniatures.sharp import save_jpeg
 
 CARTON, OSTRICH, SLED = "n02971356", "n01518878", "n03218198"
+SAMPLE = {"n01440764": "tench", "n01484850": "great_white_shark", "n15075141": "toilet_tissue"}
 
 
 def write_imagenet(root: Path, *classes: str, each: int = 2) -> Path:
@@ -61,4 +62,16 @@ def write_spurious(root: Path, words: str) -> Path:
         for k in range(3):
             save_jpeg(place / f"{k:02d}.jpg", picture(k, GREY))
     (folder / "images" / "timestamp.txt").write_text("20230101\n", encoding="utf-8")
+    return folder
+
+
+def write_sample(root: Path, layout: str) -> Path:
+    """Photos of three classes: `<WordNet id>_<name>.JPEG`, or `<index>_<WordNet id>.jpg`."""
+    published = layout == "published"
+    folder = root / ("imagenet-sample-images" if published else "imagenet_sample1000")
+    for k, (wnid, name) in zip((0, 2, 999), SAMPLE.items(), strict=True):
+        file = f"{wnid}_{name}.JPEG" if published else f"{k:04d}_{wnid}.jpg"
+        save_jpeg(folder / file, picture(k, GREEN))
+    extra = "gallery.md" if published else "labels.csv"
+    (folder / extra).write_text("file,class_index,wnid,name\n", encoding="utf-8")
     return folder
