@@ -133,9 +133,10 @@ def _explain(
         return nothing_explained()
     rows = _chosen(plan, subject, asked.settings.images)
     patches = int(np.prod(subject.model.patch_grid))
+    ahead = forwards_ahead(asked, patches, len(rows), subject.model.capabilities)
     progress.message(
         f"explain: {len(asked.labels)} explainers on {len(rows):,} images, about "
-        f"{forwards_ahead(asked, patches, len(rows)):,} forward passes"
+        f"{ahead:,} forward passes"
     )
     return explain_rows(
         subject.model,

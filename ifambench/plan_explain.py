@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +15,7 @@ from ifambench.explain.base import (
 )
 from ifambench.explain.images import Precision
 from ifambench.explain.operators import check_operator, labels_of
+from ifambench.explain.ranking import expected_orders
 from ifambench.metrics.deletion import FLOOR
 from ifambench.records.key import digest
 from ifambench.suites.spec import Explain, Operator, Protocol
@@ -160,22 +161,27 @@ def choose_explainers(
     return tuple(dict.fromkeys([*(named or default_explainers(model)), FLOOR])), left_out
 
 
-def forwards_ahead(plan: ExplainPlan, patches: int, images: int) -> int:
+def forwards_ahead(
+    plan: ExplainPlan, patches: int, images: int, capabilities: Collection[str] = ()
+) -> int:
     """About how many forward passes the explanations of some images need.
 
-    Counts what the explainers say of themselves and both curves of every order; an order of a
-    binary map counts `TIE_DRAWS` times. A pass over some of the patches counts like a whole one and
-    equal inputs count every time, which makes it too many; ties in maps that are not binary are
-    not foreseen, which can make it too few.
+    Counts what the explainers say of themselves and both curves of every order, with the ties that
+    are certain (`expected_orders`). A pass over some of the patches counts like a whole one and
+    equal inputs count every time, which makes it too many; other ties can make it too few.
 
     Args:
         plan: What is explained.
         patches: n.
         images: Number of images.
+        capabilities: Of the model.
     """
     points = max(min(plan.settings.steps, patches) - 1, 0)
     curves = 2 * points * len(plan.operators)
-    return images * sum(_of_one(plan, name, patches, curves) for name in plan.explainers)
+    return images * sum(
+        _of_one(plan, name, patches, curves * expected_orders(name, capabilities))
+        for name in plan.explainers
+    )
 
 
 def has_own_mask(model: Classifier) -> bool:
@@ -184,12 +190,9 @@ def has_own_mask(model: Classifier) -> bool:
 
 
 def _of_one(plan: ExplainPlan, name: str, patches: int, curves: int) -> int:
-    from ifambench.explain.ranking import TIE_DRAWS
-
     info = EXPLAINER_REGISTRY.entry(name).info
     draws = plan.settings.random_draws if info.get("draws") else 1
-    orders = TIE_DRAWS if info.get("binary") else 1
-    passes: int = draws * (map_passes(name, patches) + orders * curves)
+    passes: int = draws * (map_passes(name, patches) + curves)
     return passes
 
 

@@ -160,6 +160,9 @@ def test_the_forward_passes_ahead_by_hand():
     assert forwards_ahead(ExplainPlan(settings, ("ifam-mask",)), 16, 3) == 3 * (
         mask[0] + mask[1] * 16 + TIE_DRAWS * points
     )
+    unseen = ExplainPlan(settings, ("raw-attention",))  # patches outside a mask tie
+    whole = forwards_ahead(unseen, 16, 1, {"trace"})
+    assert forwards_ahead(unseen, 16, 1, {"trace", "selection"}) == whole + 4 * points
     fewer = ExplainPlan(settings, ("center",))
     assert forwards_ahead(fewer, 2, 3) == 3 * 2  # one patch per step at most
     assert forwards_ahead(fewer, 1, 3) == 0

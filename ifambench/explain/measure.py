@@ -33,7 +33,13 @@ from ifambench.explain.curves import Asked, Curves, measure_curves, step_counts
 from ifambench.explain.images import ExplainSettings, Part, Work, parts_of
 from ifambench.explain.keep_score import scores_of_sets
 from ifambench.explain.operators import check_operator, labels_of
-from ifambench.explain.ranking import PROTOCOL, join_orders, patch_orders, tied_patches
+from ifambench.explain.ranking import (
+    PROTOCOL,
+    expected_orders,
+    join_orders,
+    patch_orders,
+    tied_patches,
+)
 from ifambench.explain.table_rows import (
     CURVE_COLUMNS,
     curve_columns,
@@ -187,8 +193,9 @@ def _steps(work: Work, label: _Label) -> int:
 
 
 def _planned(work: Work, label: _Label) -> int:
-    """Inputs of the curves of one image, without ties; at least one."""
-    return max(1, _inner(work) * label.draws(work.settings))
+    """Inputs of the curves of one image, with the ties that are certain; at least one."""
+    orders = expected_orders(label.explainer, work.model.capabilities)
+    return max(1, _inner(work) * label.draws(work.settings) * orders)
 
 
 def _map_passes(work: Work, explainer: str) -> int:

@@ -8,14 +8,14 @@ orders of the ties are measured and averaged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ifambench.data.draws import Draws
-from ifambench.explain.base import stable_hash
+from ifambench.explain.base import EXPLAINER_REGISTRY, stable_hash
 
 PROTOCOL = "patch-curve/1"
 """Version of everything that decides a published curve."""
@@ -51,6 +51,17 @@ def patch_orders(relevance: NDArray[np.float32], ids: Sequence[str]) -> Orders:
     ]
     order = np.lexsort((np.array(ties), -flat[image]), axis=-1)  # the last key decides first
     return Orders(np.argsort(order, axis=1), image)
+
+
+def expected_orders(explainer: str, capabilities: Collection[str]) -> int:
+    """Orders that a map of an explainer will have, as far as that is certain beforehand.
+
+    Masks and constant maps tie, and so do the patches that a model with a mask never looked at.
+    """
+    info = EXPLAINER_REGISTRY.entry(explainer).info
+    from_tokens = "trace" in (*info.get("needs", ()), *info.get("needs_any", ()))
+    unseen = from_tokens and not {"selection", "true_masks"}.isdisjoint(capabilities)
+    return TIE_DRAWS if info.get("binary") or info.get("constant") or unseen else 1
 
 
 def tied_patches(relevance: NDArray[np.float32]) -> NDArray[np.int64]:

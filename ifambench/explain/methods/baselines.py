@@ -45,6 +45,7 @@ EXPLAINERS = {
         "forwards": [0, 0],
         "family": "control",
         "binary": False,
+        "constant": True,
         "class_specific": False,
     },
 }
