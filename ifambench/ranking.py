@@ -31,7 +31,7 @@ from ifambench.metrics.uncertainty import paired_t, welch
 from ifambench.records.index import Damaged, RunIndex, all_rows
 from ifambench.records.row import HEADLINES, RunRow, Value
 from ifambench.reports.backbone import backbone_class
-from ifambench.reports.rows import label
+from ifambench.reports.rows import is_fraction, label
 
 CONTROLS = frozenset({FLOOR, "center", "uniform"})
 """Explainers that know nothing about the model; never a model's best explainer."""
@@ -160,7 +160,7 @@ def _model_row(
     row["_primary"] = _sample(first)
     if row["_primary"] is None and not row["unranked"]:
         row["unranked"] = f"no {label(row['primary'])}"
-    return row | srg | _limits(first) | _described(runs, evidence)
+    return row | srg | _limits(str(row["primary"]), first) | _described(runs, evidence)
 
 
 def _number(run: RunRow, metric: str) -> float | None:
@@ -180,14 +180,19 @@ def _described(runs: Sequence[RunRow], evidence: Mapping[str, str] | None) -> di
     }
 
 
-def _limits(found: Sequence[Value | None]) -> dict[str, float | None]:
-    """The 95 % limits of the mean over seeds, or those of the only run."""
+def _limits(metric: str, found: Sequence[Value | None]) -> dict[str, float | None]:
+    """The 95 % limits of the mean over seeds, or those of the only run.
+
+    Two seeds can have limits far outside of what a fraction can be; what is outside is cut off.
+    """
     rows = [row for row in found if row is not None and row.value is not None]
     low = high = None
     if rows and len(rows) == len(found):
         values = [float(row.value or 0.0) for row in rows]
         several = len(values) > 1
         low, high = paired_t([0.0] * len(values), values)[:2] if several else rows[0][1:3]
+        if several and is_fraction(metric):
+            low, high = max(float(low or 0.0), 0.0), min(float(high or 0.0), 1.0)
     return {"primary_ci_low": low, "primary_ci_high": high}
 
 

@@ -129,6 +129,13 @@ IN_POINTS = frozenset(
 )
 """Metrics that are differences of fractions, shown in percentage points."""
 
+
+def is_fraction(metric: str) -> bool:
+    """Whether the values of a metric lie in [0, 1]; False for one that is not registered."""
+    entry = METRIC_REGISTRY.entries().get(metric)
+    return entry is not None and entry.info["unit"] == "fraction" and metric not in IN_POINTS
+
+
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
 _METHODS = {
     "wilson": "Wilson",
