@@ -23,11 +23,17 @@ from ifambench.models.load import load_model
 from ifambench.models.missing import is_here
 from ifambench.models.timm_import import import_timm
 from ifambench.plan_explain import PER_PATCH, choose_explainers
-from ifambench.predict.forward import evaluating, load_batch, probabilities
-from ifambench.predict.loop import classify, predict
+from ifambench.predict.forward import (
+    evaluating,
+    load_batch,
+    probabilities,
+    refuse_non_finite,
+)
+from ifambench.predict.loop import classify
 from ifambench.progress import Progress
 from ifambench.records.record import RECORD_FILE, read_record
 from ifambench.reports.map_sheet import MapSheet
+from ifambench.suites.checks import IMAGENET_CLASSES
 from ifambench.suites.labels import IMAGENET, label_set
 from ifambench.suites.spec import Groups, Suite
 
@@ -35,7 +41,6 @@ _TOP = 5
 _LISTED = 20
 """Classes that an error names, at most."""
 _COLUMNS = ("explainer", "deletion_auc", "insertion_auc", "srg", "gini", "area")
-_IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -115,11 +120,14 @@ def explain_image(asked: ImageRequest, progress: Progress | None = None) -> Imag
     data = _data(asked.image, pixels)
     with evaluating(model), torch.inference_mode():
         found = classify(model, load_batch(model, data, data.manifest, asked.device))
+    refuse_non_finite(found.logits.cpu().numpy(), [asked.image.name], "the logits are")
     probability = probabilities(found.scores)[0]
     predicted = int(found.logits.argmax(dim=1))
     target = predicted if asked.target is None else _class(asked.target, names, len(probability))
     data.manifest["y"] = target
-    given = predict(model, data, data.manifest, batch_size=1, device=asked.device)
+    given = data.manifest[["id", "variant"]].assign(
+        y_pred=predicted, prob_pred=probability[predicted], prob_true=probability[target]
+    )
     h, w = model.patch_grid
     settings = ExplainSettings(
         steps=h * w if asked.steps == PER_PATCH else int(asked.steps),
@@ -174,7 +182,7 @@ def _model(asked: ImageRequest) -> tuple[Classifier, list[str]]:
         model, labels = _given(asked), _labels_beside(asked.model)
         _refuse_true_masks(model)
         model = model.to(asked.device).eval()
-    return model, _names(labels, _classes(model))
+    return model, _names(labels, model.num_classes)
 
 
 def _of_run(folder: Path, device: torch.device | str) -> RunModel:
@@ -230,12 +238,8 @@ def _refuse_true_masks(model: Classifier) -> None:
         )
 
 
-def _classes(model: Classifier) -> int:
-    return model.num_classes if model.label_map is None else len(model.label_map.members)
-
-
 def _names(labels: list[str], count: int) -> list[str]:
-    if not labels and count == _IMAGENET_CLASSES:
+    if not labels and count == IMAGENET_CLASSES:
         labels = _imagenet_names()
     return [labels[k] if k < len(labels) else f"class {k}" for k in range(count)]
 
@@ -243,7 +247,7 @@ def _names(labels: list[str], count: int) -> list[str]:
 def _imagenet_names() -> list[str]:
     """A word for each class, and its WordNet id."""
     info = import_timm().data.ImageNetInfo(IMAGENET)
-    words = [info.index_to_description(k).split(",")[0] for k in range(_IMAGENET_CLASSES)]
+    words = [info.index_to_description(k).split(",")[0] for k in range(IMAGENET_CLASSES)]
     return [f"{word} ({key})" for word, key in zip(words, label_set(IMAGENET), strict=True)]
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from ifambench.data.manifest import SuiteData
@@ -24,7 +23,6 @@ from ifambench.explain.measure import (
 )
 from ifambench.models.base import Classifier
 from ifambench.plan import RunPlan
-from ifambench.plan_explain import forwards_ahead
 from ifambench.predict.journal import Journal
 from ifambench.progress import Progress
 from ifambench.records.clock import Clock
@@ -132,12 +130,6 @@ def _explain(
     if asked.settings.images == 0:
         return nothing_explained()
     rows = _chosen(plan, subject, asked.settings.images)
-    patches = int(np.prod(subject.model.patch_grid))
-    ahead = forwards_ahead(asked, patches, len(rows), subject.model.capabilities)
-    progress.message(
-        f"explain: {len(asked.labels)} explainers on {len(rows):,} images, about "
-        f"{ahead:,} forward passes"
-    )
     return explain_rows(
         subject.model,
         subject.data,
@@ -158,7 +150,7 @@ def _sanity(
     rows, names = _chosen(plan, subject, plan.explain.sanity), plan.explain.explainers
     passes = len(rows) * sanity.forwards_ahead(subject.model, names)
     progress.message(
-        f"sanity: {len(names)} explainers on {len(rows):,} images, about {passes:,} forward passes"
+        f"sanity: explainers {len(names)}, images {len(rows):,}, forward passes about {passes:,}"
     )
     return sanity.sanity_rows(
         subject.model,

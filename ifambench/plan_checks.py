@@ -13,6 +13,7 @@ from ifambench.models.base import Classifier
 from ifambench.models.catalog import ModelChoice, builder_options
 from ifambench.models.ifam import Ifam
 from ifambench.models.interventions import remove_parts
+from ifambench.plan_explain import ALL, PER_PATCH
 from ifambench.suites.spec import Suite, Target
 from ifambench.train.recipes import ARCHITECTURE
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: What a linear probe reads of a recipe; nothing is trained by gradient.
 _OF_A_PROBE = ("image_size", "init", "probe_strengths", "source")
 _MAX_SEED = 2**63 - 1
-_WORDS = {"images": "all", "battery": "all", "sanity": "all", "steps": "patch"}
+_WORDS = {"images": ALL, "battery": ALL, "sanity": ALL, "steps": PER_PATCH}
 """What may stand in place of a number."""
 _CHOICES = {"target": get_args(Target), "explain_precision": ("32", "bf16")}
 

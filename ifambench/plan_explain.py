@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,11 +11,10 @@ from ifambench.explain.base import (
     EXPLAINER_REGISTRY,
     check_needs,
     default_explainers,
-    map_passes,
 )
 from ifambench.explain.images import Precision
 from ifambench.explain.operators import check_operator, labels_of
-from ifambench.explain.ranking import expected_orders
+from ifambench.explain.ranking import PROTOCOL
 from ifambench.metrics.deletion import FLOOR
 from ifambench.records.key import digest
 from ifambench.suites.spec import Explain, Operator, Protocol
@@ -36,8 +35,6 @@ EVERY_IMAGE = 2**31 - 1
 _SETTINGS_OF_1 = ("images", "steps", "operator", "target", "random_draws", "seed")
 """What every digest of explanations holds; later settings join it where they are not the default,
 so that the digest of a request which does not use them never changes."""
-
-_PROTOCOL = "patch-curve/1"
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class ExplainPlan:
         """The headline as it stands in the record."""
         facts = self._facts()
         images = ALL if facts["images"] == EVERY_IMAGE else facts["images"]
-        return {"protocol": _PROTOCOL, **facts, "images": images}
+        return {"protocol": PROTOCOL, **facts, "images": images}
 
     def _facts(self) -> dict[str, Any]:
         given = self.settings.model_dump(mode="json")
@@ -161,39 +158,9 @@ def choose_explainers(
     return tuple(dict.fromkeys([*(named or default_explainers(model)), FLOOR])), left_out
 
 
-def forwards_ahead(
-    plan: ExplainPlan, patches: int, images: int, capabilities: Collection[str] = ()
-) -> int:
-    """About how many forward passes the explanations of some images need.
-
-    Counts what the explainers say of themselves and both curves of every order, with the ties that
-    are certain (`expected_orders`). A pass over some of the patches counts like a whole one and
-    equal inputs count every time, which makes it too many; other ties can make it too few.
-
-    Args:
-        plan: What is explained.
-        patches: n.
-        images: Number of images.
-        capabilities: Of the model.
-    """
-    points = max(min(plan.settings.steps, patches) - 1, 0)
-    curves = 2 * points * len(plan.operators)
-    return images * sum(
-        _of_one(plan, name, patches, curves * expected_orders(name, capabilities))
-        for name in plan.explainers
-    )
-
-
 def has_own_mask(model: Classifier) -> bool:
     """Whether the battery has anything to test: a mask that decides what the model sees."""
     return bool({"selection", "true_masks"} & set(model.capabilities))
-
-
-def _of_one(plan: ExplainPlan, name: str, patches: int, curves: int) -> int:
-    info = EXPLAINER_REGISTRY.entry(name).info
-    draws = plan.settings.random_draws if info.get("draws") else 1
-    passes: int = draws * (map_passes(name, patches) + curves)
-    return passes
 
 
 def _settings(model: Classifier, protocol: Protocol, request: RunRequest) -> Explain:

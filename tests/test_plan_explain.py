@@ -6,9 +6,8 @@ import pytest
 
 from ifambench.errors import UsageError
 from ifambench.explain.base import EXPLAINER_REGISTRY
-from ifambench.explain.ranking import TIE_DRAWS
 from ifambench.plan import RunRequest, make_plan
-from ifambench.plan_explain import EVERY_IMAGE, ExplainPlan, forwards_ahead
+from ifambench.plan_explain import EVERY_IMAGE, ExplainPlan
 from ifambench.records.key import digest
 from ifambench.suites.spec import Explain
 from tests.tiny import write_tiny_suite
@@ -147,22 +146,3 @@ def test_a_part_of_the_journal_does_not_depend_on_the_other_parts():
         changed = ExplainPlan(settings.model_copy(update=other), ("random",))
         assert changed.settings_key() != key
     assert ExplainPlan(settings, ("random",), precision="bf16").settings_key() != key
-
-
-def test_the_forward_passes_ahead_by_hand():
-    settings = Explain(images=3, steps=4, random_draws=2)
-    points = 2 * (4 - 1)  # both curves, without their ends
-    assert forwards_ahead(ExplainPlan(settings, ("center",)), 16, 3) == 3 * points
-    assert forwards_ahead(ExplainPlan(settings, ("random",)), 16, 3) == 3 * 2 * points
-    both = ExplainPlan(settings, ("center",), ("mean", "drop"))
-    assert forwards_ahead(both, 16, 3) == 3 * 2 * points
-    mask = EXPLAINER_REGISTRY.entry("ifam-mask").info["forwards"]
-    assert forwards_ahead(ExplainPlan(settings, ("ifam-mask",)), 16, 3) == 3 * (
-        mask[0] + mask[1] * 16 + TIE_DRAWS * points
-    )
-    unseen = ExplainPlan(settings, ("raw-attention",))  # patches outside a mask tie
-    whole = forwards_ahead(unseen, 16, 1, {"trace"})
-    assert forwards_ahead(unseen, 16, 1, {"trace", "selection"}) == whole + 4 * points
-    fewer = ExplainPlan(settings, ("center",))
-    assert forwards_ahead(fewer, 2, 3) == 3 * 2  # one patch per step at most
-    assert forwards_ahead(fewer, 1, 3) == 0

@@ -141,9 +141,10 @@ def explain_rows(
         explainers: Names; the random floor is added where it is missing.
         settings: How to measure.
         journal: Finished parts are read from it and added to it.
-        progress: Told about forward passes: those of the maps, as their explainers state them, and
-            the inputs of the curves, one order per map. Ties make those more and shared inputs
-            fewer, so each explainer of a part counts as what was planned for it.
+        progress: Told about forward passes, and beforehand how many there will be: those of the
+            maps, as their explainers state them, and the inputs of the curves with the ties that
+            are certain. Other ties make those more and shared inputs fewer, so each explainer of
+            a part counts as what was planned for it.
 
     Raises:
         UsageError: If an explainer or operator is unknown or needs what the model lacks, or a
@@ -159,7 +160,11 @@ def explain_rows(
     labels = [_Label(label, *what) for label, what in labels_of(names, operators).items()]
     progress = progress or Progress()
     work = Work(model, data, settings)
-    progress.start("explain", sum(_steps(work, label) for label in labels) * len(rows))
+    planned = sum(_steps(work, label) for label in labels) * len(rows)
+    progress.message(
+        f"explain: explainers {len(labels)}, images {len(rows):,}, forward passes about {planned:,}"
+    )
+    progress.start("explain", planned)
     found: dict[str, list[Row]] = {label.name: [] for label in labels}
     with evaluating(model):
         for part in parts_of(work, rows, predictions):

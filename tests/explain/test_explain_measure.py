@@ -412,6 +412,10 @@ def test_standard_errors_are_over_images() -> None:
 def test_progress_ends_at_its_total(tmp_path) -> None:
     class Told(Progress):
         total = done = calls = 0
+        said = ""
+
+        def message(self, text: str) -> None:
+            self.said += text
 
         def start(self, phase: str, total: int) -> None:
             self.total = total
@@ -425,6 +429,7 @@ def test_progress_ends_at_its_total(tmp_path) -> None:
         # two maps of iFAM, one forward each; Grad-CAM, whose backward pass counts twice. Mask and
         # Grad-CAM tie outside of the mask, and the floor has as many draws
         assert told.done == told.total == len(ROWS) * (2 * 4 * (1 + 5 + 5 + 5) + 1 + 1 + 3)
+        assert told.said.endswith(f"images {len(ROWS)}, forward passes about {told.total:,}")
     assert told.calls == 4
     alone = Told()
     run("ifam", progress=alone)
