@@ -1,10 +1,11 @@
-"""Explanations or the battery of stored runs, from their records: one column per metric.
+"""Explanations or the battery of stored runs, from their records.
 
     python docs/faithfulness_table.py explainers RUN... --metrics srg,relevance_mass
     python docs/faithfulness_table.py battery RUN... --metrics leak,free_flip_rate
 
 Of explainers a row per model and explainer, highest first metric first; of the battery a row per
-model and metric, with its conditions side by side. Values over all images, with 95 % intervals.
+metric and condition (METRIC:CONDITION for one of them), with the models side by side. Values over
+all images, with 95 % intervals.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def main() -> None:
     if asked.kind == "explainers":
         print_table(["model", "explainer", "n", *names], explainers(records, names))
     else:
-        print_table(["model", "metric", "values"], battery(records, names))
+        print_table(["metric", "condition", *map(short, records)], battery(records, names))
 
 
 def explainers(records: list[dict], names: list[str]) -> list[list[str]]:
@@ -41,34 +42,54 @@ def explainers(records: list[dict], names: list[str]) -> list[list[str]]:
         for key in sorted(shown, key=lambda k: (first[k] is None, -(first[k] or 0.0), k)):
             parts = [found.get((key, name)) for name in names]
             n = max(row["n"] for row in parts if row)
-            rows.append([f"`{record['model']['name']}`", f"`{key}`", f"{n:,}", *map(cell, parts)])
+            rows.append([short(record), f"`{key}`", f"{n:,}", *map(cell, parts)])
     return rows
 
 
 def battery(records: list[dict], names: list[str]) -> list[list[str]]:
-    rows = []
-    for record in records:
-        for name in names:
-            found = [row for row in record["metrics"] if row["metric"] == name]
-            found = [row for row in found if row["group"] == "all" or name.startswith("worst")]
-            if found:
-                texts = [f"{condition(row)}{cell(row)}" for row in found]
-                rows.append([f"`{record['model']['name']}`", f"`{name}`", "; ".join(texts)])
-    return rows
+    """A row per metric and condition, a cell per model."""
+    found = [
+        {(row["metric"], row["variant"]): row for row in record["metrics"] if is_whole(row)}
+        for record in records
+    ]
+    asked = [
+        key
+        for name in names
+        for key in sorted({key for rows in found for key in rows if of(key, name)})
+    ]
+    return [
+        [f"`{metric}`", "" if variant == "original" else variant]
+        + [cell(rows.get((metric, variant)), digits=2) for rows in found]
+        for metric, variant in asked
+    ]
 
 
-def condition(row: dict) -> str:
-    return "" if row["variant"] == "original" else f"{row['variant']}: "
+def is_whole(row: dict) -> bool:
+    """Whether a number is about all images, or about the worst of the groups."""
+    return row["group"] == "all" or row["metric"].startswith("worst")
 
 
-def cell(row: dict | None) -> str:
+def of(key: tuple[str, str], name: str) -> bool:
+    """Whether a metric and condition are those asked for as METRIC or METRIC:CONDITION."""
+    metric, _, condition = name.partition(":")
+    return key[0] == metric and condition in ("", key[1])
+
+
+def short(record: dict) -> str:
+    """The name of a model, of given weights that of their file."""
+    name = record["model"]["name"]
+    return f"`{Path(name).stem}`" if name.startswith("ckpt:") else f"`{name}`"
+
+
+def cell(row: dict | None, digits: int = 3) -> str:
     """The value with its interval; the size of a tiny change instead of zeros."""
     if row is None or row["value"] is None:
         return "-"
     value = row["value"]
     if row["ci_low"] is None:
         return "0" if value == 0 else f"{value:.1e}"
-    return f"{value:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+    low, high = row["ci_low"], row["ci_high"]
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:

@@ -2,7 +2,8 @@
 
     python docs/leaderboard_table.py [--suite SUITE] [--model PREFIX]
 
-With a suite, only its rows, and of these only the models whose name starts with PREFIX.
+With a suite, only its rows, and of these only the models whose name starts with PREFIX. Given
+weights that another row has trained are left out.
 """
 
 import argparse
@@ -25,6 +26,7 @@ def main() -> None:
     asked = parser.parse_args()
     rows = pd.read_csv(Path(__file__).parents[1] / "results" / "leaderboard.csv")
     rows = rows[rows["model"].str.startswith(asked.model)]
+    rows = rows[~rows["unranked"].fillna("").str.startswith("the weights of")]
     if asked.suite:
         rows = rows[rows["suite"].str.partition("@")[0] == asked.suite]
     names = [name for name in COLUMNS if rows[f"{name}_mean"].notna().any()]

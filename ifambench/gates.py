@@ -9,7 +9,6 @@ undefined or not a number fails.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ifambench.gate_bars import Drop, Floor, in_points, parse_drop, parse_floor
 from ifambench.metrics.deletion import is_floor
 from ifambench.metrics.score import METRIC_REGISTRY
+from ifambench.reports import numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,13 +61,20 @@ class GateResult:
         return self.outcome in ("ok", "inconclusive")
 
 
-def points(value: float, low: float, high: float) -> str:
+def points(value: float, low: float, high: float, bound: float = 0.0) -> str:
     """A signed difference of fractions in percentage points with its interval.
+
+    As many digits as it takes that nothing is shown as 0, nor the value as `bound`, unless it is.
 
     >>> points(0.012, -0.03, 0.054)
     '+1.2 pp [-3.0, +5.4]'
+    >>> points(-0.0104, -0.02, -0.0002, bound=-0.01)
+    '-1.04 pp [-2.00, -0.02]'
     """
-    return f"{100 * value:+.1f} pp [{100 * low:+.1f}, {100 * high:+.1f}]"
+    shown = (100 * value, 100 * low, 100 * high)
+    places = max(numbers.apart(number, 0.0, 1) for number in shown)
+    places = numbers.apart(shown[0], 100 * bound, places)
+    return f"{numbers.signed(shown[0], places)} pp {numbers.signed_interval(*shown[1:], places)}"
 
 
 def check_gates(
@@ -143,32 +150,35 @@ def _strict(result: GateResult) -> GateResult:
 
 
 def _check_floor(gate: Floor, row: dict[str, Any]) -> GateResult:
-    sign = _sign(gate.metric)
-    name = f"{_label(row)} {'>=' if sign > 0 else '<='} {gate.bound:g}"
-    if _none(row["value"]):
+    sign, value = _sign(gate.metric), row["value"]
+    bound = f"{gate.bound:.12g}"
+    name = f"{_label(row)} {'>=' if sign > 0 else '<='} {bound}"
+    if _none(value):
         return GateResult(name, "failed", f"{_label(row)} of the candidate is undefined")
-    met = sign * row["value"] >= sign * gate.bound
+    met = sign * value >= sign * gate.bound or numbers.same(value, gate.bound)
     relation = "meets" if met else "misses"
     limits = "" if _none(row["ci_low"]) else f" [{row['ci_low']:.4f}, {row['ci_high']:.4f}]"
-    text = f"{_label(row)} is {row['value']:.4f}{limits} and {relation} {gate.bound:g}"
+    shown = f"{value:.{numbers.apart(value, gate.bound, 4)}f}"
+    text = f"{_label(row)} is {shown}{limits} and {relation} {bound}"
     return GateResult(name, "ok" if met else "failed", f"{text} ({_n(row)})")
 
 
 def _check_drop(gate: Drop, row: dict[str, Any]) -> GateResult:
-    amount = f"{100 * gate.amount:g}{'%' if gate.relative else 'pp'}"
+    amount = f"{100 * gate.amount:.12g}{'%' if gate.relative else 'pp'}"
     name = f"{_label(row)} drop <= {amount}"
     if _none(row["delta"]):
         return GateResult(name, "failed", f"{_label(row)} is undefined in one of the runs")
     loss = -_sign(gate.metric) * row["delta"]
     tolerance = gate.amount * abs(row["a"]) if gate.relative else gate.amount
-    within = loss <= tolerance or math.isclose(loss, tolerance)
+    within = loss <= tolerance or numbers.same(loss, tolerance)
     change = f"{_label(row)} {row['a']:.4f} -> {row['b']:.4f}"
     if _none(row["ci_low"]):  # a single seed: a change of unknown noise
         text = f"{change}, tolerance {amount}; too few seeds for an interval ({_n(row)})"
         return GateResult(name, "ok" if within else "inconclusive", text)
     noise = row["ci_low"] <= 0 <= row["ci_high"]
     outcome: Outcome = "ok" if within else "inconclusive" if noise else "regressed"
-    text = f"{change}, {_difference(row)}, tolerance {amount}; {_resolution(row, tolerance)}"
+    bound = -_sign(gate.metric) * tolerance
+    text = f"{change}, {_difference(row, bound)}, tolerance {amount}; {_resolution(row, tolerance)}"
     return GateResult(name, outcome, f"{text} ({_n(row)})")
 
 
@@ -177,10 +187,12 @@ def _n(row: dict[str, Any]) -> str:
     return f"n = {row['n']}{' seeds' if 'a_n' in row else ''}"
 
 
-def _difference(row: dict[str, Any]) -> str:
+def _difference(row: dict[str, Any], bound: float) -> str:
+    """The difference with its interval; `bound` is what the tolerance makes of it."""
     if in_points(row["metric"]):
-        return points(row["delta"], row["ci_low"], row["ci_high"])
-    return f"{row['delta']:+.4f} [{row['ci_low']:+.4f}, {row['ci_high']:+.4f}]"
+        return points(row["delta"], row["ci_low"], row["ci_high"], bound)
+    value = numbers.signed(row["delta"], numbers.apart(row["delta"], bound, 4))
+    return f"{value} {numbers.signed_interval(row['ci_low'], row['ci_high'], 4)}"
 
 
 def _resolution(row: dict[str, Any], tolerance: float) -> str:

@@ -86,8 +86,14 @@ class Measured:
                 for label, cost in self.explained.costs.items()
             },
             "left_out": dict(asked.left_out),
-            **({} if self.battery is None else {"not_measured": dict(self.battery.not_measured)}),
+            **self._battery_facts(),
         }
+
+    def _battery_facts(self) -> dict[str, Any]:
+        if self.battery is None:
+            return {}
+        found = self.battery
+        return {"battery": dict(found.settings), "not_measured": dict(found.not_measured)}
 
 
 def measure(

@@ -5,12 +5,14 @@ training seeds. Ranks are by the mean of the primary metric, the largest first o
 whichever is better, and models that cannot be told apart share one: going down the list, a model
 gets the rank of the leader above it unless the 95 % interval of their difference excludes 0, in
 which case it takes its own position and leads from there on. With two or more seeds on both sides
-that interval is Welch's over seeds; else it is the interval of a difference of two independent
-numbers (MOVER) from their limits, averaged over seeds. Single runs whose metric has no interval
-cannot be told apart.
+that interval is Welch's over seeds, unless no seed differs from another of its model: an interval
+without width would tell any two models apart. Else it is the interval of a difference of two
+independent numbers (MOVER) from their limits, averaged over seeds. Single runs whose metric has no
+interval cannot be told apart.
 
 Runs that are not complete, that were selected on the test split, that have another size than the
-default or whose protocol is not ranked are listed apart, without a rank.
+default or whose protocol is not ranked are listed apart, without a rank; so are given weights that
+another run on the list has trained, which would be one result twice.
 """
 
 from __future__ import annotations
@@ -39,10 +41,14 @@ CONTROLS = frozenset({FLOOR, "center", "uniform"})
 TEST_ORACLE = "test_oracle"
 """The selection policy that looks at the test split."""
 
+GIVEN = "given"
+"""The training method of weights that were only evaluated."""
+
 VERIFIED, REPORTED, DIFFERS = "verified", "reported", "differs"
 """What is known of the numbers of a run: the stored tables give them again, there are no tables
 that could, or they give others."""
 
+_NO_SPREAD = 1e-12
 _FAR = 1e9
 """Limit of a number without an interval."""
 
@@ -105,8 +111,10 @@ def rank(runs: Iterable[RunRow], evidence: Mapping[str, str] | None = None) -> p
         EnvironmentProblem: If one training seed of a model is there twice.
     """
     models: dict[tuple[str, ...], list[RunRow]] = defaultdict(list)
+    runs = list(runs)
+    trained = _trained(runs)
     for run in runs:
-        models[_identity(run)].append(run)
+        models[_identity(run, trained)].append(run)
     rows = [_model_row(key, models[key], evidence) for key in sorted(models)]
     rows.sort(key=lambda row: (row["unranked"] != "", *_board(row), _order(row)))
     ranked = [row for row in rows if not row["unranked"]]
@@ -123,19 +131,33 @@ def _board(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(row[name] for name in BOARD)
 
 
-def _identity(run: RunRow) -> tuple[str, ...]:
+def _identity(run: RunRow, trained: Mapping[tuple[str, ...], str]) -> tuple[str, ...]:
     """The values of `_IDENTITY`."""
-    described = (run.model, run.method, run.labels_needed, run.selection, _unranked(run))
+    unranked = _unranked(run, trained.get(_weights(run)))
+    described = (run.model, run.method, run.labels_needed, run.selection, unranked)
     return (run.board, run.protocol, run.primary, *described)
 
 
-def _unranked(run: RunRow) -> str:
+def _weights(run: RunRow) -> tuple[str, ...]:
+    """What two runs share that are one result twice."""
+    return (run.board, run.protocol, run.size, run.weights)
+
+
+def _trained(runs: Iterable[RunRow]) -> dict[tuple[str, ...], str]:
+    """The model, and its seed, whose training gave the weights of complete runs."""
+    complete = (run for run in runs if run.status == "complete" and run.method != GIVEN)
+    return {_weights(run): f"{run.model}, seed {run.seed}" for run in complete}
+
+
+def _unranked(run: RunRow, trained_as: str | None) -> str:
     if run.status != "complete":
         return f"not complete ({run.status})"
     if run.selection == TEST_ORACLE:
         return "selected on the test split"
     if not run.ranked:
         return "the protocol is not ranked"
+    if run.method == GIVEN and trained_as:
+        return f"the weights of {trained_as}"
     return "" if run.size == "default" else f"size {run.size}"
 
 
@@ -248,6 +270,11 @@ class _Sample:
     def mean(self) -> float:
         return _mean(self.values)
 
+    @property
+    def varies(self) -> bool:
+        """Whether the seeds have a spread; those of weights that were given have none."""
+        return max(self.values) - min(self.values) > _NO_SPREAD
+
 
 def _sample(found: Sequence[Value | None]) -> _Sample | None:
     """None when a seed has no value. Where lower is better, all is negated."""
@@ -281,7 +308,7 @@ def _assign_ranks(rows: list[dict[str, Any]]) -> None:
 
 def _distinguishable(leader: _Sample, other: _Sample) -> bool:
     """Whether the interval of leader - other excludes 0; see the module's text."""
-    if min(len(leader.values), len(other.values)) > 1:
+    if min(len(leader.values), len(other.values)) > 1 and (leader.varies or other.varies):
         return welch(other.values, leader.values).low > 0
     below = math.hypot(leader.mean - leader.low, other.high - other.mean)
     return leader.mean - other.mean > below

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +17,10 @@ MINIMA = ("worst_group_accuracy", "worst_class_accuracy", "minority_worst_accura
 """Metrics whose group says where the minimum is attained."""
 
 _TOLERANCE = 1e-9
+_EXACT = ("n", "version", "group", "unit", "higher_is_better", "ci_method")
 _SCORED = ("complete", "partial")
 _SHOWN = 3
+_DIRECTIONS = {True: "higher is better", False: "lower is better", None: "no direction"}
 _Key = tuple[str, str, str, str | None]
 
 
@@ -74,13 +77,22 @@ def scored(tables: Tables, record: RunRecord) -> list[Metric]:
 
 
 def metric_differences(stored: Iterable[Metric], fresh: Iterable[Metric]) -> list[str]:
-    """One line per metric whose value, limits, n, group or version differ (to 1e-9)."""
-    before, after = ({_key(row): row for row in rows} for rows in (stored, fresh))
+    """One line per metric whose value, limits, n, group, version, unit or direction differ.
+
+    Numbers agree to 1e-9. A metric that the record has more than once differs, whatever its rows
+    are: reports show one of them.
+    """
+    listed, computed = list(stored), list(fresh)
+    before, after = ({_key(row): row for row in rows} for rows in (listed, computed))
     found = {key: (before.get(key), after.get(key)) for key in [*before, *after]}
+    times = Counter(map(_key, listed))
     return [
-        f"{_place(key)} is {_shown(old)}, the tables give {_shown(new)}"
-        for key, (old, new) in found.items()
-        if not _agree(old, new)
+        *(f"{_place(key)} is in the record {n} times" for key, n in times.items() if n > 1),
+        *(
+            f"{_place(key)} is {_shown(old)}, the tables give {_shown(new)}"
+            for key, (old, new) in found.items()
+            if not _agree(old, new)
+        ),
     ]
 
 
@@ -93,7 +105,7 @@ def _key(row: Metric) -> _Key:
 def _agree(stored: Metric | None, fresh: Metric | None) -> bool:
     if stored is None or fresh is None:
         return False
-    if (stored.n, stored.version, stored.group) != (fresh.n, fresh.version, fresh.group):
+    if any(getattr(stored, key) != getattr(fresh, key) for key in _EXACT):
         return False
     pairs = [(getattr(stored, key), getattr(fresh, key)) for key in ("value", "ci_low", "ci_high")]
     return all(
@@ -111,4 +123,5 @@ def _shown(row: Metric | None) -> str:
     if row is None:
         return "absent"
     limits = f"[{row.ci_low}, {row.ci_high}]"
-    return f"{row.value} {limits}, n {row.n}, group {row.group}, version {row.version}"
+    told = f"n {row.n}, group {row.group}, version {row.version}, unit {row.unit}"
+    return f"{row.value} {limits} ({row.ci_method}), {told}, {_DIRECTIONS[row.higher_is_better]}"

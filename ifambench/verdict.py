@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ifambench.gates import points
+from ifambench.reports import numbers
 
 WORST = "worst_group_accuracy"
 _NAMES = {
@@ -66,13 +67,21 @@ def _clause(row: pd.Series, primary: str, names: tuple[str, str]) -> str:
     if row["better"] == "tie":
         shown = points(delta, low, high)
         return f"{name_b} and {name_a} cannot be told apart on {where}: {shown} {evidence}"
-    size, ends = (delta, (low, high)) if delta > 0 else (-delta, (-high, -low))
+    ends = (low, high) if delta > 0 else (-high, -low)
     word = "better" if row["better"] == "b" else "worse"
+    size, bottom, top = _apart([100 * value for value in (abs(delta), *ends)])
     return (
-        f"{name_b} is {100 * size:.1f} pp [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] "
+        f"{name_b} is {size} pp [{bottom}, {top}] "
         f"{word} than {name_a} on {where.replace('their', 'its')} {evidence}"
     )
 
 
+def _apart(values: list[float]) -> list[str]:
+    """Numbers to one decimal, all to more where one of them would look like 0."""
+    places = max(numbers.apart(value, 0.0, 1) for value in values)
+    return [f"{value:.{places}f}" for value in values]
+
+
 def _p_text(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    text = numbers.p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

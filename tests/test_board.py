@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -10,7 +11,8 @@ from compare_support import explanations, outcomes, record, run, store
 
 from ifambench.board import build, check, collect, rank, render_csv, render_markdown, write
 from ifambench.errors import EnvironmentProblem, UsageError
-from ifambench.ranking import COLUMNS, _limits
+from ifambench.models.catalog import GIVEN_ENTRY
+from ifambench.ranking import COLUMNS, GIVEN, _limits
 from ifambench.records.row import Value, row_of
 from ifambench.records.schema import Metric
 from ifambench.records.store import read_record, read_table, write_record, write_table
@@ -165,6 +167,14 @@ def test_single_seeds_are_told_apart_by_their_images():
     assert ranks(leader, tied, apart) == {"a": 1, "b": 1, "c": 3}
 
 
+def test_seeds_without_any_spread_are_told_apart_by_their_images():
+    """Weights that were given have the same numbers under every seed."""
+    apart = with_wga([0.90] * 3, "a", 0.01), with_wga([0.80] * 3, "b", 0.01)
+    close = with_wga([0.90] * 3, "a", 0.05), with_wga([0.89] * 3, "b", 0.05)
+    assert ranks(*apart) == {"a": 1, "b": 2}
+    assert ranks(*close) == {"a": 1, "b": 1}
+
+
 def test_one_row_per_board_and_other_majors_are_other_boards(tmp_path):
     found = [run(outcomes((9, 10), (8, 10)), suite={"version": v}) for v in ("1.0.0", "1.9.0")]
     with pytest.raises(EnvironmentProblem, match="seed twice"):
@@ -191,6 +201,22 @@ def test_what_is_not_ranked(changes, reason):
     assert frame["model"].tolist() == ["good", "best"]
     assert frame["unranked"].tolist() == ["", reason]
     assert frame["rank"].isna().tolist() == [False, True]
+
+
+def test_given_weights_that_a_listed_run_trained_are_one_result_not_two():
+    def of(model, method, sha256, **changes):
+        (row,) = with_wga([0.8], model)
+        return dataclasses.replace(row, method=method, weights=sha256, **changes)
+
+    trained = of("vit", "erm", "aa")
+    same, other = of("ckpt:a.safetensors", "given", "aa"), of("ckpt:b.safetensors", "given", "bb")
+    frame = rank([trained, same, other]).set_index("model")["unranked"]
+    assert frame.to_dict() == {"vit": "", same.model: "the weights of vit, seed 0", other.model: ""}
+    for alone in ([same], [of("vit", "erm", "aa", status="partial"), same]):
+        assert rank(alone).set_index("model").loc[same.model, "unranked"] == ""
+    elsewhere = dataclasses.replace(same, protocol="swap")
+    assert rank([trained, elsewhere])["unranked"].tolist() == ["", ""]
+    assert GIVEN_ENTRY.info["method"] == GIVEN
 
 
 def test_a_model_without_worst_group_accuracy_is_not_ranked():
@@ -393,6 +419,33 @@ def test_a_metric_that_its_tables_do_not_give_is_named_with_its_run(results, cha
 
     (text,) = edited(results, edit)
     assert text.startswith("waterdigits@1/vit/standard/seed0: worst_group_accuracy (all) is ")
+
+
+@pytest.mark.parametrize(
+    "change", [{"higher_is_better": False}, {"unit": "logit"}, {"ci_method": "bootstrap_2000"}]
+)
+def test_what_a_number_means_is_verified_too(results, change):
+    """The direction ranks: one that was turned around would put the model elsewhere."""
+
+    def edit(row):
+        return row.model_copy(update=change) if row.metric == "worst_group_accuracy" else row
+
+    (text,) = edited(results, edit)
+    assert text.startswith("waterdigits@1/vit/standard/seed0: worst_group_accuracy (all) is ")
+
+
+def test_a_number_that_stands_beside_the_right_one_is_named(results):
+    """Reports and ranks show the first row of a metric, whatever comes behind it."""
+    folder = results / "waterdigits@1" / "vit" / "standard" / "seed0"
+    found = read_record(folder)
+    (right,) = (row for row in found.metrics if row.metric == "worst_group_accuracy")
+    better = right.model_copy(update={"value": 0.99, "ci_low": 0.98, "ci_high": 1.0})
+    write_record(folder, found.model_copy(update={"metrics": [better, *found.metrics]}))
+    made = build(results).frame.set_index("model")
+    assert made["evidence"]["vit"] == "differs"
+    write(results)
+    (text,) = check(results)
+    assert text.endswith("seed0: worst_group_accuracy (all) is in the record 2 times")
 
 
 def test_missing_and_additional_metrics_are_named(results):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from compare_support import explanations, outcomes, run
 
@@ -14,6 +17,8 @@ from ifambench.errors import UsageError
 from ifambench.metrics.paired_worst import worst_difference
 from ifambench.metrics.resampling import bootstrap_mean
 from ifambench.metrics.uncertainty import bonett_price, holm, mcnemar
+from ifambench.reports.comparison import comparison_section
+from ifambench.verdict import verdict
 
 WEAK = outcomes((190, 200), (60, 200))
 STRONG = outcomes((192, 200), (180, 200))
@@ -281,3 +286,36 @@ def test_forcing_leaves_the_worst_group_undefined_without_its_images():
 def test_selection_on_the_test_split_is_a_warning():
     b = run(WEAK, model="oracle", protocol={"selection": "test_oracle"})
     assert any("oracle was selected on the test" in x for x in compare_runs(run(WEAK), b).warnings)
+
+
+def sentence(delta, low, high, better, p):
+    row = {"metric": "accuracy", "a": 0.5, "b": 0.5 + delta, "delta": delta, "p": p}
+    row |= {"ci_low": low, "ci_high": high, "better": better}
+    return verdict(pd.DataFrame([row]), ("x", "y"), ([], []), "accuracy", forced=False)
+
+
+def test_a_verdict_does_not_round_its_reason_away():
+    """The interval excludes 0 and p is below 0.05, so neither may look as if it did not."""
+    found = sentence(0.0024, 0.0002, 0.0046, "b", 0.0497)
+    assert "y is 0.24 pp [0.02, 0.46] better than x" in found
+    assert "p = 0.0497" in found
+    worse = sentence(-0.0003, -0.0005, -0.0001, "a", 0.0001)
+    assert "y is 0.03 pp [0.01, 0.05] worse than x" in worse
+    assert "p < 0.001" in worse
+    assert "+0.0 pp [-2.0, +2.0]" in sentence(0.0, -0.02, 0.02, "tie", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "explainer", "shown"),
+    [("rank_accuracy", "rise", "+0.02"), ("group_mean_accuracy", None, "+2 pp")],
+)
+def test_points_are_for_rates_of_images_only(metric, explainer, shown):
+    """An accuracy of a map is a mean of shares, as are its neighbours in the table."""
+    row = {"metric": metric, "group": "all", "variant": "original", "explainer": explainer}
+    row |= {"a": 0.5, "b": 0.52, "delta": 0.02, "ci_low": -0.1, "ci_high": 0.14, "p_holm": 0.5}
+    found = SimpleNamespace(
+        rows=pd.DataFrame([row | {"n": 40, "better": "tie"}]),
+        **{"name_a": "x", "name_b": "y", "forced": False, "verdict": "v", "warnings": []},
+    )
+    (line,) = comparison_section(found).rows
+    assert line[3] == shown

@@ -174,6 +174,55 @@ def test_every_explainer_is_gated_but_the_random_floor(explained):
     }
 
 
+def of_candidate(comparison, **changes):
+    """The comparison with another worst-group accuracy of the candidate, as it is stored."""
+    own = comparison.candidate.query("metric == 'worst_group_accuracy'").assign(**changes)
+    return type(comparison)(**{**vars(comparison), "candidate": own})
+
+
+def of_difference(comparison, **changes):
+    rows = comparison.rows.query("metric == 'worst_group_accuracy'").assign(**changes)
+    return type(comparison)(**{**vars(comparison), "rows": rows})
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "relation", "shown"),
+    [
+        (0.85, "0.85", "meets", "0.8500"),
+        (0.849996, "0.85", "misses", "0.849996"),
+        (0.850004, "0.85", "meets", "0.850004"),
+        (0.8499999, "0.85", "misses", "0.8499999"),
+        (0.8499999999999999, "0.85", "meets", "0.8500"),  # 0.85 but for the last bit
+        (0.1234565, "0.1234567", "misses", "0.123456"),
+    ],
+)
+def test_a_value_beside_a_floor_is_told_apart_from_it(improved, value, bound, relation, shown):
+    result = outcome(of_candidate(improved, value=value), floor=f"worst_group_accuracy={bound}")
+    assert f"is {shown} [" in result.text
+    assert result.text.endswith(f"and {relation} {bound} (n = 200)")
+    assert result.passed is (relation == "meets")
+
+
+@pytest.mark.parametrize(
+    ("delta", "tolerance", "expected", "shown"),
+    [
+        (-0.01, "1pp", "ok", "-1.0 pp [-2.0, -0.3]"),
+        (-0.0104, "1pp", "regressed", "-1.04 pp [-2.00, -0.30]"),
+        (-0.010001, "1pp", "regressed", "-1.0001 pp [-2.0000, -0.3000]"),
+        (-0.0096, "1pp", "ok", "-0.96 pp [-2.00, -0.30]"),
+        (-1e-17, "0pp", "ok", "+0.0 pp [-2.0, -0.3]"),  # what sums leave of an equal average
+        (-0.0004, "0pp", "regressed", "-0.04 pp [-2.00, -0.30]"),
+    ],
+)
+def test_a_drop_beside_its_tolerance_is_told_apart_from_it(
+    improved, delta, tolerance, expected, shown
+):
+    found = of_difference(improved, delta=delta, ci_low=-0.02, ci_high=-0.003)
+    result = outcome(found, drop=f"worst_group_accuracy={tolerance}")
+    assert result.outcome == expected
+    assert f", {shown}, tolerance {tolerance};" in result.text
+
+
 def test_a_floor_holds_what_is_stored_with_its_interval(improved):
     stored = improved.candidate.query("metric == 'expected_calibration_error'")
     assert stored.empty or stored["value"].isna().all()

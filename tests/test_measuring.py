@@ -73,6 +73,7 @@ def test_the_record_says_how_it_was_measured(whole):
         "sanity": 2,
         "battery": 4,
     }
+    assert explaining["battery"]["attack_epsilon"] == 8 / 255
     assert set(explaining["explainers"]) == {"center", "random"}
     for cost in explaining["explainers"].values():
         assert cost["forwards"] > 0

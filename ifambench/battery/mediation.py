@@ -9,9 +9,9 @@ the pixels in the mask and what comes through the choice of the mask:
 
 T4 describes the mask: `iou` of M and M', `recall` of the true object and `admission`, the share of
 the mask that is not on the object, both in pixels; conditions as in T3, and `original` for x
-itself. `area` is the share of patches in the mask. `self_iou` is the floor of `iou`: two masks of
-the same image, from two calls (`repeat`) and, for iFAM, under two draws of the published Gumbel
-noise (`gumbel`).
+itself. `area` is the share of patches in the mask. `self_iou` is the most that `iou` can be: two
+masks of the same image, from two calls (`repeat`) and, for iFAM, under two draws of the published
+Gumbel noise (`gumbel`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def mediation(part: Part) -> list[Value]:
 
 
 def stability(part: Part) -> list[Value]:
-    """T4: how the mask changes, per background, and its floor."""
+    """T4: how the mask changes, per background, and how much two masks of one image agree."""
     backgrounds = [value for name in conditions(part.work) for value in _mask_change(part, name)]
     every = np.ones(len(part.ids), dtype=np.bool_)
-    return [*_described(part, "original", part.own_mask, every), *backgrounds, *_floor(part)]
+    return [*_described(part, "original", part.own_mask, every), *backgrounds, *_self_overlap(part)]
 
 
 def _flips(part: Part, condition: str) -> list[Value]:
@@ -74,7 +74,7 @@ def _described(
     ]
 
 
-def _floor(part: Part) -> list[Value]:
+def _self_overlap(part: Part) -> list[Value]:
     again = to_numpy(part.masked.mask(part.images, part.batch.masks))
     found = [Value("self_iou", "repeat", overlap(part.own_mask, again))]
     inner = part.masked.inner

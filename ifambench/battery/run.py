@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from ifambench.battery.areas import operating_point, size_controls
 from ifambench.battery.attack import background_attack
@@ -29,6 +28,7 @@ from ifambench.battery.swaps import swapped
 from ifambench.battery.work import FILLS, BatterySettings, Work
 from ifambench.data.manifest import SuiteData
 from ifambench.errors import UsageError
+from ifambench.metrics.selections import pack_masks
 from ifambench.models.base import Classifier
 from ifambench.predict.forward import evaluating
 from ifambench.predict.journal import Journal, Row, chunk_name, finished
@@ -66,12 +66,14 @@ class BatteryResult:
         n_forwards: Inputs that a stage saw, those of the journal included; a gradient counts as two
             more.
         not_measured: Test -> why it, or a part of it, has no rows.
+        settings: Numbers that say how the tests were made.
     """
 
     table: pd.DataFrame
     selections: pd.DataFrame
     n_forwards: int
     not_measured: Mapping[str, str]
+    settings: Mapping[str, float]
 
 
 def run_battery(
@@ -121,6 +123,7 @@ def run_battery(
         selections=_selections_table(rows[given], found[_SELECTIONS]),
         n_forwards=sum(row["forwards"] for part in found.values() for row in part),
         not_measured={**_incomplete(work), **impossible},
+        settings=settings.facts,
     )
 
 
@@ -187,18 +190,13 @@ def _quantities(part: Part, name: str) -> list[list[Any]]:
 
 def _selected(part: Part) -> list[list[Any]]:
     """Per image: [variant, mask] of the original and of the suite's swapped variants."""
-    found = [[[ORIGINAL, text]] for text in _packed(part.own_mask)]
+    found = [[[ORIGINAL, text]] for text in pack_masks(part.own_mask)]
     for variant in part.work.variants if part.has_mask.any() else ():
         images = swapped(part, variant)
-        masks = _packed(to_numpy(images.selection.mask))
+        masks = pack_masks(to_numpy(images.selection.mask))
         for k in np.flatnonzero(images.known):
             found[k].append([variant, masks[k]])
     return found
-
-
-def _packed(masks: NDArray[np.bool_]) -> list[str]:
-    """Lower-case hex of the bits in raster order, eight to a byte, the first one highest."""
-    return [bytes(row).hex() for row in np.packbits(masks.reshape(len(masks), -1), axis=1)]
 
 
 def _table(given: pd.DataFrame, found: Mapping[str, list[Row]]) -> pd.DataFrame:

@@ -54,6 +54,12 @@ class BatterySettings:
     attack_steps: int = 20
     attack_epsilon: float = 8 / 255
 
+    @property
+    def facts(self) -> dict[str, float]:
+        """The numbers that belong to the results, for the record."""
+        names = ("steps", "draws", "attack_steps", "attack_epsilon")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass
 class Work:

@@ -7,7 +7,6 @@ torch. Exit codes: 0 done, 1 a gate or check failed, 2 usage, 3 data or environm
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -20,11 +19,11 @@ from typer.core import TyperGroup
 from ifambench import __version__
 from ifambench.cli import data_app, suite_init
 from ifambench.cli.console import show_error, silence
-from ifambench.cli.crash import report_crash
+from ifambench.cli.crash import machine_problem, report_crash
+from ifambench.cli.streams import prepare_streams
 from ifambench.errors import (
     EXIT_INTERNAL,
     EXIT_OK,
-    EnvironmentProblem,
     IfamBenchError,
     RunInterrupted,
 )
@@ -105,13 +104,14 @@ def main(args: Sequence[str] | None = None) -> int:
     Args:
         args: The arguments; those of the process by default.
     """
+    prepare_streams()
     try:
         code = _run(args)
     except IfamBenchError as error:
-        show_error(error)
-        code = error.exit_code
+        code = _told(error)
     except Exception as error:  # noqa: BLE001  (the one place where a bug becomes an exit code)
-        code = _no_space() if _is_full(error) else report_crash(error)
+        problem = machine_problem(error)
+        code = _told(problem) if problem else report_crash(error)
     return _flushed(code)
 
 
@@ -120,6 +120,8 @@ def _run(args: Sequence[str] | None) -> int:
     try:
         app(args=args, prog_name="ifambench")
     except SystemExit as done:
+        if isinstance(done.__context__, BrokenPipeError):  # who read the help went away
+            return EXIT_OK
         return done.code if isinstance(done.code, int) else EXIT_INTERNAL
     return EXIT_OK
 
@@ -131,15 +133,11 @@ def _flushed(code: int) -> int:
             sys.stdout.flush()
     except OSError as error:
         silence(sys.stdout)
-        return _no_space() if _is_full(error) else code
+        problem = machine_problem(error)
+        return _told(problem) if problem else code
     return code
 
 
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno == errno.ENOSPC
-
-
-def _no_space() -> int:
-    silence(sys.stdout)
-    show_error(EnvironmentProblem("no space left on the device that is written to"))
-    return EnvironmentProblem.exit_code
+def _told(error: IfamBenchError) -> int:
+    show_error(error)
+    return error.exit_code

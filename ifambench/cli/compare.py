@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ifambench.gates import Drop, Floor, GateResult
     from ifambench.records.store import LoadedRun
 
+_PANEL = "Gates"
+
 _A = Annotated[
     str,
     typer.Argument(
@@ -32,15 +34,40 @@ _B = Annotated[
     list[str],
     typer.Argument(metavar="B", help="The candidates, named alike.", show_default=False),
 ]
+_Floors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-under",
+        metavar="METRIC=VALUE",
+        help="Fail when B is worse than the value, repeatable: worst_group_accuracy=0.85, or of "
+        "one group or explainer: srg:ifam-mask=0.1.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+_Drops = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-drop",
+        metavar="METRIC=DROP",
+        help="Fail when B is worse than A by more, repeatable: worst_group_accuracy=1pp (or 5%).",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+_Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="A drop within the noise fails too.", rich_help_panel=_PANEL),
+]
 
 
 def command(
     context: typer.Context,
     a: _A,
     b: _B,
-    fail_under: options.FloorOption = None,
-    max_drop: options.DropOption = None,
-    strict: options.StrictOption = False,
+    fail_under: _Floors = None,
+    max_drop: _Drops = None,
+    strict: _Strict = False,
     force: Annotated[
         bool,
         typer.Option(

@@ -72,14 +72,25 @@ def say(*lines: str) -> None:
 
 def note(*lines: str) -> None:
     """Lines about the work on stderr, never wrapped."""
-    _write(stderr(), lines)
+    with _lost_if_full():
+        _write(stderr(), lines)
+
+
+@contextlib.contextmanager
+def _lost_if_full() -> Iterator[None]:
+    """Where stderr cannot be written, nobody can be told; the exit code must stay right."""
+    try:
+        yield
+    except OSError:
+        silence(sys.stderr)
 
 
 def show_error(error: IfamBenchError) -> None:
     """What is wrong, then where, the valid choices and the next step below it."""
     first, *rest = error.lines()
     heading = Text("error: ", style="bold red").append(first, style="not bold default")
-    stderr().print(heading, soft_wrap=True)
+    with _lost_if_full():
+        stderr().print(heading, soft_wrap=True)
     note(*(f"       {line}" for line in rest))
 
 
@@ -127,7 +138,8 @@ def _text(
 
 def json_text(data: Any) -> str:
     """Strict JSON: undefined numbers are null."""
-    return json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
+    escape = "utf" not in (sys.stdout.encoding or "utf-8").lower()  # else characters would be lost
+    return json.dumps(_plain(data), indent=2, ensure_ascii=escape, allow_nan=False)
 
 
 def _plain(data: Any) -> Any:

@@ -1,7 +1,8 @@
-"""A bug in ifambench: the traceback goes to a file, one line to stderr."""
+"""Unexpected errors: what the machine refuses is told, a bug leaves its traceback in a file."""
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import sys
@@ -11,8 +12,28 @@ from pathlib import Path
 
 from ifambench import __version__
 from ifambench.cli.console import note
-from ifambench.errors import EXIT_INTERNAL
+from ifambench.errors import EXIT_INTERNAL, EnvironmentProblem
 from ifambench.settings import cache_folder
+
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENAMETOOLONG}
+
+
+def machine_problem(error: Exception) -> EnvironmentProblem | None:
+    """What the machine refuses, as an error for users; None where it may be a bug."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # of torch
+        return EnvironmentProblem(
+            f"not enough memory: {' '.join(str(error).split()) or 'the process got no more'}",
+            next_step="take fewer images at once (--batch-size; in training "
+            "MODEL@batch_size=N), or a smaller --size",
+        )
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.ENOSPC:
+        return EnvironmentProblem("no space left on the device that is written to")
+    if error.errno not in _REFUSED:
+        return None
+    where = None if error.filename is None else str(error.filename)
+    return EnvironmentProblem(f"the system refuses: {error.strerror}", where=where)
 
 
 def report_crash(error: BaseException) -> int:

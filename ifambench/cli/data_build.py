@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from ifambench.cli import options
+from ifambench.cli import options_training as training
 from ifambench.cli.console import emit, stderr
 from ifambench.cli.options import Format
 from ifambench.cli.progress_view import shown_progress
-from ifambench.cli.request import stoppable
+from ifambench.cli.working import stoppable
 
 
 class Fill(StrEnum):
@@ -144,7 +145,7 @@ def build_swap(
     feather: _Feather = 0.0,
     fg_dilate: _ForegroundPixels = 0,
     bg_dilate: _BackgroundPixels = 0,
-    size: options.SizeOption = "default",
+    size: training.SizeOption = "default",
     data_dir: options.DataDirOption = None,
     format: options.FormatOption = Format.table,
 ) -> None:

@@ -13,7 +13,7 @@ from ifambench.cli import options
 from ifambench.cli.console import emit, note, stderr
 from ifambench.cli.options import Format
 from ifambench.cli.progress_view import shown_progress
-from ifambench.cli.request import stoppable
+from ifambench.cli.working import stoppable
 from ifambench.errors import EnvironmentProblem, UsageError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ifambench.cli import options
+from ifambench.cli import options_measuring as measuring
 from ifambench.cli.console import emit, note, stderr
 from ifambench.cli.options import Format
 from ifambench.cli.progress_view import shown_progress
@@ -16,10 +17,10 @@ from ifambench.cli.request import (
     Explaining,
     check_device,
     check_explaining,
-    check_writable,
+    check_picture,
     number_or,
-    stoppable,
 )
+from ifambench.cli.working import stoppable
 from ifambench.errors import UsageError
 from ifambench.reports import numbers
 from ifambench.reports.section import ALWAYS, Column, Section
@@ -30,54 +31,58 @@ if TYPE_CHECKING:
 _PLACES = 3
 
 
+_Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.", show_default=False)]
+_Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="A run folder, or given weights: ckpt:PATH, hf-hub:OWNER/REPO, timm:ARCHITECTURE.TAG.",
+        show_default=False,
+        rich_help_panel=options.MODEL_PANEL,
+    ),
+]
+_Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS",
+        help="Name or index of the class to explain; the predicted one when not given.",
+        show_default=False,
+        rich_help_panel=options.EXPLAIN_PANEL,
+    ),
+]
+_Steps = Annotated[
+    str,
+    typer.Option(
+        metavar="N|patch",
+        help="Steps of the deletion and insertion curves, or one per patch.",
+        rich_help_panel=options.EXPLAIN_PANEL,
+    ),
+]
+_Picture = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Picture of all maps, a PNG file; IMAGE-explained.png here when not given.",
+        show_default=False,
+        rich_help_panel=options.OUTPUT_PANEL,
+    ),
+]
+
+
 def command(
-    image: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="An image file.", show_default=False)
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="A run folder, or given weights: ckpt:PATH, hf-hub:OWNER/REPO, "
-            "timm:ARCHITECTURE.TAG.",
-            show_default=False,
-            rich_help_panel=options.MODEL_PANEL,
-        ),
-    ],
-    explainer: options.ExplainerOption = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS",
-            help="Name or index of the class to explain; the predicted one when not given.",
-            show_default=False,
-            rich_help_panel=options.EXPLAIN_PANEL,
-        ),
-    ] = None,
-    steps: Annotated[
-        str,
-        typer.Option(
-            metavar="N|patch",
-            help="Steps of the deletion and insertion curves, or one per patch.",
-            rich_help_panel=options.EXPLAIN_PANEL,
-        ),
-    ] = "16",
+    image: _Image,
+    model: _Model,
+    explainer: measuring.ExplainerOption = None,
+    target: _Target = None,
+    steps: _Steps = "16",
     batch_size: options.BatchSizeOption = 64,
     device: options.DeviceOption = "auto",
     threads: options.ThreadsOption = None,
-    picture: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Picture of all maps, a PNG file; IMAGE-explained.png here when not given.",
-            show_default=False,
-            rich_help_panel=options.OUTPUT_PANEL,
-        ),
-    ] = None,
+    picture: _Picture = None,
     offline: options.OfflineOption = False,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -87,7 +92,8 @@ def command(
     with the maps and, of a two-stage model, its mask and parts.
     """
     check_device(device)
-    check_explaining(Explaining(tuple(explainer or ())))
+    explainers = tuple(explainer or ())
+    check_explaining(Explaining(explainers))
     number = number_or("patch", steps, "--steps", lowest=1)
     path = _picture_path(picture, image)
     with stoppable():
@@ -100,16 +106,8 @@ def command(
         from ifambench.explain_image import ImageRequest, explain_image
         from ifambench.plan_checks import find_device
 
-        asked = ImageRequest(
-            image=image,
-            model=model,
-            explainers=tuple(explainer or ()),
-            target=target,
-            steps=16 if number is None else number,
-            batch_size=batch_size,
-            device=find_device(device, threads),
-            offline=offline,
-        )
+        place = find_device(device, threads)
+        asked = ImageRequest(image, model, explainers, target, number, batch_size, place, offline)
         with shown_progress(stderr()) as progress:
             found = explain_image(asked, progress)
         write_bytes_atomic(path, map_sheet(found.sheet))
@@ -118,11 +116,9 @@ def command(
 
 def _picture_path(given: Path | None, image: Path) -> Path:
     path = given or Path(f"{image.stem}-explained.png")
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"{path} does not end in .png", where="--output")
     if path.resolve() == image.resolve():
         raise UsageError(f"{path} is the image itself", where="--output")
-    check_writable(path.parent)
+    check_picture(path, "--output")
     return path
 
 

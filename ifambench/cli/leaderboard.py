@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -52,9 +53,10 @@ def _check(results: Path, badges: Path | None, style: Format) -> None:
     lines = findings or [f"{results}: up to date"]
     annotations = dict.fromkeys(findings, "error")
     emit(style, {"findings": findings}, [], lines=lines, annotations=annotations)
+    words = ["--results", str(results)] + (["--badges", str(badges)] if badges else [])
     if findings:
         raise CheckFailed(
             f"{len(findings)} findings" if len(findings) > 1 else "1 finding",
             where=str(results),
-            next_step=f"ifambench leaderboard --results {results}",
+            next_step=shlex.join(["ifambench", "leaderboard", *words]),
         )

@@ -16,33 +16,6 @@ MODEL_PANEL = "Model and training"
 EXPLAIN_PANEL = "Explanations"
 COMPUTE_PANEL = "Compute"
 OUTPUT_PANEL = "Output"
-GATE_PANEL = "Gates"
-
-BATTERY_IMAGES = 200
-SANITY_IMAGES = 50
-"""Images of --battery and --sanity, drawn evenly over the groups."""
-
-
-class Precision(StrEnum):
-    """Arithmetic of training."""
-
-    full = "32"
-    bf16 = "bf16"
-    half = "16"
-
-
-class ExplainPrecision(StrEnum):
-    """Arithmetic of the forward passes behind curves."""
-
-    full = "32"
-    bf16 = "bf16"
-
-
-class Target(StrEnum):
-    """The class that is explained."""
-
-    predicted = "predicted"
-    label = "label"
 
 
 class Format(StrEnum):
@@ -61,27 +34,6 @@ def _suites() -> list[str]:
     from ifambench.suites.catalog import suite_names
 
     return suite_names()
-
-
-def _models() -> list[str]:
-    from ifambench.cli.catalogues import MODELS
-
-    return MODELS.names()
-
-
-def _explainers() -> list[str]:
-    from ifambench.cli.catalogues import EXPLAINERS
-
-    return ["all", *EXPLAINERS.names()]
-
-
-def operators() -> list[str]:
-    """What a removed patch can become."""
-    from typing import get_args
-
-    from ifambench.suites.spec import Operator
-
-    return list(get_args(Operator))
 
 
 SuiteArgument = Annotated[
@@ -115,42 +67,6 @@ RunArgument = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A run folder, or a file in it.", show_default=False),
 ]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="MODEL",
-        help="Name of a model; MODEL+METHOD trains it with another method, MODEL@KEY=VALUE,... "
-        "with other recipe fields. Given weights: ckpt:PATH, hf-hub:OWNER/REPO, "
-        "timm:ARCHITECTURE.TAG.",
-        show_default=False,
-        autocompletion=_models,
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
-ProtocolOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Protocol of the suite; its default one when not given.",
-        show_default=False,
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
-SeedOption = Annotated[
-    int,
-    typer.Option(min=0, metavar="N", help="Seed of training.", rich_help_panel=MODEL_PANEL),
-]
-PretrainedOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="BACKBONE",
-        help="Weights to start from instead of the model's own: a file, or timm:ARCHITECTURE.TAG.",
-        show_default=False,
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(
@@ -170,118 +86,6 @@ DataDirOption = Annotated[
         "the user, when not given.",
         show_default=False,
         rich_help_panel=MODEL_PANEL,
-    ),
-]
-SizeOption = Annotated[
-    str,
-    typer.Option(
-        metavar="SIZE",
-        help="Number of training images, the other splits in proportion; or available: what the "
-        "folder of the suite holds. Other sizes than the default are not ranked.",
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
-ExplainerOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--explainer",
-        "-e",
-        metavar="NAME",
-        help="Explainer to measure, repeatable; all: every one that suits model and data; those "
-        "of the model when not given.",
-        show_default=False,
-        autocompletion=_explainers,
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-ImagesOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|all",
-        help="Explained images, drawn evenly over the groups, 0 for none; as in the protocol when "
-        "not given.",
-        show_default=False,
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-StepsOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|patch",
-        help="Steps of the deletion and insertion curves, or one per patch; as in the protocol "
-        "when not given.",
-        show_default=False,
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-QuickOption = Annotated[
-    bool,
-    typer.Option("--quick", help="Short for --steps 10.", rich_help_panel=EXPLAIN_PANEL),
-]
-OperatorOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--operator",
-        metavar="NAME",
-        help="What a removed patch becomes, repeatable: mean, blur, noise, black, drop (a shorter "
-        "sequence) or model (the mask of a two-stage model). The first is the headline, the others "
-        "are named EXPLAINER@OPERATOR; as in the protocol when not given.",
-        show_default=False,
-        autocompletion=operators,
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-TargetOption = Annotated[
-    Target | None,
-    typer.Option(
-        help="The class that is explained: the predicted one or the label; as in the protocol when "
-        "not given.",
-        show_default=False,
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-ExplainPrecisionOption = Annotated[
-    ExplainPrecision | None,
-    typer.Option(
-        help="Of the forward passes behind curves; 32 when not given.",
-        show_default=False,
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-BatteryOption = Annotated[
-    bool,
-    typer.Option(
-        "--battery",
-        help="Test also whether the model's own mask decides: what reaches the prediction from "
-        "outside, what the mask itself tells, size-matched controls, an attack.",
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-BatteryImagesOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|all",
-        help=f"Images of --battery; {BATTERY_IMAGES} when not given.",
-        show_default=False,
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-SanityOption = Annotated[
-    bool,
-    typer.Option(
-        "--sanity",
-        help="Check the explainers also: random weights, random logits, small noise, agreement "
-        "with random deletions.",
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-SanityImagesOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|all",
-        help=f"Images of --sanity; {SANITY_IMAGES} when not given.",
-        show_default=False,
-        rich_help_panel=EXPLAIN_PANEL,
     ),
 ]
 BatchSizeOption = Annotated[
@@ -314,57 +118,27 @@ DeviceOption = Annotated[
         rich_help_panel=COMPUTE_PANEL,
     ),
 ]
+_MOST_THREADS = 1024  # with some ten thousands torch ends in a segmentation fault
+
+
+def _possible_threads(number: int | None) -> int | None:
+    from ifambench.errors import UsageError
+
+    if number is not None and number > _MOST_THREADS:
+        raise UsageError(
+            f"{number} threads are too many", where="--threads", choices=[f"1 to {_MOST_THREADS}"]
+        )
+    return number
+
+
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
         min=1,
         metavar="N",
         help="CPU threads; as many as torch chooses when not given.",
+        callback=_possible_threads,
         envvar="IFAMBENCH_THREADS",
-        show_default=False,
-        rich_help_panel=COMPUTE_PANEL,
-    ),
-]
-RemovePartsOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="K,K,...",
-        help="Parts of a two-stage model whose patches become background in the evaluation.",
-        show_default=False,
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
-MaskSamplesOption = Annotated[
-    int,
-    typer.Option(
-        min=0,
-        metavar="N",
-        help="Evaluate a two-stage model also under N noisy masks; their seed is --seed.",
-        rich_help_panel=EXPLAIN_PANEL,
-    ),
-]
-DevicesOption = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="Processes (cpu) or GPUs of a machine that train together, each on a part of a batch.",
-        rich_help_panel=COMPUTE_PANEL,
-    ),
-]
-NodesOption = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="Machines that train together, under torchrun or srun.",
-        rich_help_panel=COMPUTE_PANEL,
-    ),
-]
-PrecisionOption = Annotated[
-    Precision | None,
-    typer.Option(
-        help="Of training: bf16 and 16 are mixed with 32; as in the recipe when not given.",
         show_default=False,
         rich_help_panel=COMPUTE_PANEL,
     ),
@@ -389,23 +163,6 @@ ResultsOption = Annotated[
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
-FreshOption = Annotated[
-    bool,
-    typer.Option(
-        "--fresh",
-        help="Start anew instead of resuming or reusing what is stored.",
-        rich_help_panel=OUTPUT_PANEL,
-    ),
-]
-SkipBadImagesOption = Annotated[
-    bool,
-    typer.Option(
-        "--skip-bad-images",
-        help="Leave out images that cannot be read instead of stopping at the first; the run is "
-        "partial then (exit code 5) and not ranked.",
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
 OfflineOption = Annotated[
     bool,
     typer.Option(
@@ -423,35 +180,6 @@ FormatOption = Annotated[
         envvar="IFAMBENCH_FORMAT",
         rich_help_panel=OUTPUT_PANEL,
     ),
-]
-OpenOption = Annotated[
-    bool,
-    typer.Option("--open", help="Open the report in the browser.", rich_help_panel=OUTPUT_PANEL),
-]
-FloorOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--fail-under",
-        metavar="METRIC=VALUE",
-        help="Fail when B is worse than the value, repeatable: worst_group_accuracy=0.85, or of "
-        "one group or explainer: srg:ifam-mask=0.1.",
-        show_default=False,
-        rich_help_panel=GATE_PANEL,
-    ),
-]
-DropOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--max-drop",
-        metavar="METRIC=DROP",
-        help="Fail when B is worse than A by more, repeatable: worst_group_accuracy=1pp (or 5%).",
-        show_default=False,
-        rich_help_panel=GATE_PANEL,
-    ),
-]
-StrictOption = Annotated[
-    bool,
-    typer.Option("--strict", help="A drop within the noise fails too.", rich_help_panel=GATE_PANEL),
 ]
 
 

@@ -13,7 +13,8 @@ from ifambench.cli import options
 from ifambench.cli.console import emit, stderr
 from ifambench.cli.options import Format
 from ifambench.cli.progress_view import shown_progress
-from ifambench.cli.request import check_device, stoppable
+from ifambench.cli.request import check_device
+from ifambench.cli.working import stoppable
 from ifambench.reports import numbers
 from ifambench.reports.section import ALWAYS, Column, Section
 

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from ifambench.cli import options
+from ifambench.cli import options_training as training
 from ifambench.cli.console import emit, stderr
 from ifambench.cli.options import MODEL_PANEL, OUTPUT_PANEL, Format
 from ifambench.cli.progress_view import shown_progress
-from ifambench.cli.request import check_writable, stoppable
+from ifambench.cli.request import check_writable
+from ifambench.cli.working import stoppable
 
 _Output = Annotated[
     Path | None,
@@ -38,7 +40,7 @@ _Steps = Annotated[
 
 def command(
     suite: options.SuiteArgument,
-    seed: options.SeedOption = 0,
+    seed: training.SeedOption = 0,
     steps: _Steps = None,
     threads: options.ThreadsOption = None,
     output: _Output = None,

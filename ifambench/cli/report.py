@@ -15,7 +15,12 @@ from ifambench.errors import UsageError
 
 def command(
     run: options.RunArgument,
-    open_: options.OpenOption = False,
+    open_: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Open the report in the browser.", rich_help_panel=options.OUTPUT_PANEL
+        ),
+    ] = False,
     parquet: Annotated[
         bool, typer.Option("--parquet", help="Write the stored tables as Parquet too.")
     ] = False,

@@ -6,18 +6,14 @@ Nothing here imports torch, so a typing error is answered at once.
 from __future__ import annotations
 
 import re
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from ifambench.cli.catalogues import EXPLAINERS
-from ifambench.cli.options import operators
-from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError, unknown_name
+from ifambench.cli.options_measuring import operators
+from ifambench.errors import EnvironmentProblem, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from ifambench.pipeline import RunRequest
@@ -111,6 +107,12 @@ def check_explaining(explaining: Explaining) -> None:
             raise unknown_name("operator", name, operators(), list_command="ifambench run --help")
 
 
+@overload
+def number_or(word: str, text: str, option: str, lowest: int = 0) -> int | str: ...
+@overload
+def number_or(word: str, text: None, option: str, lowest: int = 0) -> None: ...
+@overload
+def number_or(word: str, text: str | None, option: str, lowest: int = 0) -> int | str | None: ...
 def number_or(word: str, text: str | None, option: str, lowest: int = 0) -> int | str | None:
     """A whole number, or the word that may stand in its place; None stays None.
 
@@ -172,7 +174,20 @@ def check_device(name: str) -> None:
         )
 
 
-def check_writable(folder: Path) -> None:
+def check_picture(path: Path, option: str) -> None:
+    """Raise a UsageError unless the path can be that of a PNG file, before work starts.
+
+    Raises:
+        EnvironmentProblem: If nothing can be written there.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{path} does not end in .png", where=option)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", where=option, next_step="name a file in it")
+    check_writable(path.parent, option)
+
+
+def check_writable(folder: Path, option: str = "--output") -> None:
     """Raise an EnvironmentProblem unless files can be made in the folder, or where it would be."""
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
@@ -182,31 +197,5 @@ def check_writable(folder: Path) -> None:
         raise EnvironmentProblem(
             f"cannot write to the output folder: {error.strerror or error}",
             where=str(folder),
-            next_step="correct the permissions, or choose another place (--output)",
+            next_step=f"correct the permissions, or choose another place ({option})",
         ) from error
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Within the block SIGTERM, which schedulers send, ends the work as Ctrl-C does.
-
-    Raises:
-        RunInterrupted: If the user stopped the work before it could say how to resume it.
-    """
-    with _terminated_as_interrupted():
-        try:
-            yield
-        except KeyboardInterrupt:
-            raise RunInterrupted("interrupted", next_step="give the same command again") from None
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can handle signals
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -7,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from ifambench.cli import options
-from ifambench.cli.console import note, stderr
+from ifambench.cli import options_measuring as measuring
+from ifambench.cli import options_training as training
+from ifambench.cli.console import note
 from ifambench.cli.options import Format
-from ifambench.cli.progress_view import shown_progress
 from ifambench.cli.request import (
     ALL,
     Compute,
@@ -20,8 +19,8 @@ from ifambench.cli.request import (
     Training,
     checked_request,
     number_or,
-    stoppable,
 )
+from ifambench.cli.working import leading, stoppable
 from ifambench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,36 +33,36 @@ _QUICK_STEPS = 10
 
 
 def command(
-    model: options.ModelOption,
+    model: training.ModelOption,
     suite: options.SuiteOrFileArgument = None,
     suite_file: options.SuiteFileOption = None,
-    protocol: options.ProtocolOption = None,
-    seed: options.SeedOption = 0,
-    size: options.SizeOption = "default",
+    protocol: training.ProtocolOption = None,
+    seed: training.SeedOption = 0,
+    size: training.SizeOption = "default",
     data_dir: options.DataDirOption = None,
-    pretrained: options.PretrainedOption = None,
-    explainer: options.ExplainerOption = None,
-    images: options.ImagesOption = None,
-    steps: options.StepsOption = None,
-    quick: options.QuickOption = False,
-    operator: options.OperatorOption = None,
-    target: options.TargetOption = None,
-    explain_precision: options.ExplainPrecisionOption = None,
-    battery: options.BatteryOption = False,
-    battery_images: options.BatteryImagesOption = None,
-    sanity: options.SanityOption = False,
-    sanity_images: options.SanityImagesOption = None,
+    pretrained: training.PretrainedOption = None,
+    explainer: measuring.ExplainerOption = None,
+    images: measuring.ImagesOption = None,
+    steps: measuring.StepsOption = None,
+    quick: measuring.QuickOption = False,
+    operator: measuring.OperatorOption = None,
+    target: measuring.TargetOption = None,
+    explain_precision: measuring.ExplainPrecisionOption = None,
+    battery: measuring.BatteryOption = False,
+    battery_images: measuring.BatteryImagesOption = None,
+    sanity: measuring.SanityOption = False,
+    sanity_images: measuring.SanityImagesOption = None,
     batch_size: options.RunBatchSizeOption = None,
     device: options.DeviceOption = "auto",
     threads: options.ThreadsOption = None,
-    devices: options.DevicesOption = 1,
-    num_nodes: options.NodesOption = 1,
-    precision: options.PrecisionOption = None,
-    remove_parts: options.RemovePartsOption = None,
-    mask_samples: options.MaskSamplesOption = 0,
+    devices: training.DevicesOption = 1,
+    num_nodes: training.NodesOption = 1,
+    precision: training.PrecisionOption = None,
+    remove_parts: measuring.RemovePartsOption = None,
+    mask_samples: measuring.MaskSamplesOption = 0,
     output: options.OutputOption = Path("runs"),
-    fresh: options.FreshOption = False,
-    skip_bad_images: options.SkipBadImagesOption = False,
+    fresh: training.FreshOption = False,
+    skip_bad_images: training.SkipBadImagesOption = False,
     offline: options.OfflineOption = False,
     format: options.FormatOption = Format.table,
 ) -> None:
@@ -73,20 +72,21 @@ def command(
     """
     started, named = time.monotonic(), options.chosen_suite(suite, suite_file)
     with stoppable():  # from here on: importing torch takes seconds too
+        measured = Explaining(
+            tuple(explainer or ()),
+            number_or(ALL, images, "--images"),
+            _steps(steps, quick),
+            tuple(operator or ()),
+            target and target.value,
+            explain_precision and explain_precision.value,
+            _how_many("--battery", battery, battery_images, measuring.BATTERY_IMAGES),
+            _how_many("--sanity", sanity, sanity_images, measuring.SANITY_IMAGES),
+            _parts(remove_parts),
+            mask_samples,
+        )
         request = checked_request(
             Training(named, model, protocol, seed, size, pretrained, data_dir, skip_bad_images),
-            Explaining(
-                tuple(explainer or ()),
-                number_or(ALL, images, "--images"),
-                _steps(steps, quick),
-                tuple(operator or ()),
-                target and target.value,
-                explain_precision and explain_precision.value,
-                _how_many("--battery", battery, battery_images, options.BATTERY_IMAGES),
-                _how_many("--sanity", sanity, sanity_images, options.SANITY_IMAGES),
-                _parts(remove_parts),
-                mask_samples,
-            ),
+            measured,
             Compute(device, threads, batch_size, devices, num_nodes, precision),
             output,
             fresh,
@@ -94,10 +94,7 @@ def command(
         )
         from ifambench import pipeline
 
-        if pipeline.follows(request):
-            pipeline.follow(request)
-            raise typer.Exit
-        with shown_progress(stderr()) as progress:
+        with leading(request) as progress:
             run = pipeline.run(request, progress)
             noise = _noise(run, request, progress)
     _show(run, noise, format, time.monotonic() - started)

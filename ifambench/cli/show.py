@@ -14,6 +14,7 @@ from ifambench.cli import options
 from ifambench.cli.catalogues import EXPLAINERS, METRICS, MODELS
 from ifambench.cli.console import emit, note, say
 from ifambench.cli.options import Format
+from ifambench.cli.request import check_picture
 from ifambench.errors import EnvironmentProblem, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ def _draw(
             where="--images",
             next_step="ifambench list suites",
         )
+    path = out or Path(f"{suite.suite.id}.png")
+    check_picture(path, "--out")
     from ifambench.atomic import write_bytes_atomic
     from ifambench.cli.console import stderr
     from ifambench.cli.progress_view import shown_progress
@@ -169,7 +172,6 @@ def _draw(
     with shown_progress(stderr()) as progress:
         data = _pictured(suite.suite, split, data_dir, progress)
         sheet = contact_sheet(sheet_rows(data, split, images))
-    path = out or Path(f"{suite.suite.id}.png")
     write_bytes_atomic(path, sheet)
     say(str(path))
 

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from ifambench.cli import options
-from ifambench.cli.console import emit, stderr
+from ifambench.cli import options_training as training
+from ifambench.cli.console import emit
 from ifambench.cli.options import Format
-from ifambench.cli.progress_view import shown_progress
-from ifambench.cli.request import Compute, Explaining, Training, checked_request, stoppable
+from ifambench.cli.request import Compute, Explaining, Training, checked_request
+from ifambench.cli.working import leading, stoppable
 
 
 def command(
-    model: options.ModelOption,
+    model: training.ModelOption,
     suite: options.SuiteOrFileArgument = None,
     suite_file: options.SuiteFileOption = None,
-    protocol: options.ProtocolOption = None,
-    seed: options.SeedOption = 0,
-    size: options.SizeOption = "default",
+    protocol: training.ProtocolOption = None,
+    seed: training.SeedOption = 0,
+    size: training.SizeOption = "default",
     data_dir: options.DataDirOption = None,
-    pretrained: options.PretrainedOption = None,
+    pretrained: training.PretrainedOption = None,
     device: options.DeviceOption = "auto",
     threads: options.ThreadsOption = None,
-    devices: options.DevicesOption = 1,
-    num_nodes: options.NodesOption = 1,
-    precision: options.PrecisionOption = None,
+    devices: training.DevicesOption = 1,
+    num_nodes: training.NodesOption = 1,
+    precision: training.PrecisionOption = None,
     output: options.OutputOption = Path("runs"),
-    fresh: options.FreshOption = False,
-    skip_bad_images: options.SkipBadImagesOption = False,
+    fresh: training.FreshOption = False,
+    skip_bad_images: training.SkipBadImagesOption = False,
     format: options.FormatOption = Format.table,
 ) -> None:
     """Train a model and stop before it is measured; `run` goes on from there.
@@ -47,9 +46,6 @@ def command(
         )
         from ifambench import pipeline
 
-        if pipeline.follows(request):
-            pipeline.follow(request)
-            raise typer.Exit
-        with shown_progress(stderr()) as progress:
+        with leading(request) as progress:
             weights = pipeline.train(request, progress)
     emit(format, {"weights": str(weights)}, [], lines=[str(weights)])

@@ -12,8 +12,9 @@ Each file states its explainers in the literal `EXPLAINERS`: `build` (the functi
 `needs` (capabilities of the model), `needs_any` (one of these is enough), `needs_masks` (the suite
 must have object masks), `cost` (in words), `forwards` ([a, b]: a + b n forward passes per image for
 n patches, a backward pass counted as two), `family` (control, attention, gradient, perturbation or
-model), `binary` (relevance is a 0/1 mask), `class_specific`, and `draws` for explainers that are
-averaged over several random draws.
+model), `binary` (relevance is a 0/1 mask), `class_specific`, and where they are true `draws` (the
+curves are averaged over several random draws) and `tied` (more than a fifth of the patches tie in
+every map).
 """
 
 from __future__ import annotations

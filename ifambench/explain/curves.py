@@ -87,7 +87,8 @@ def step_counts(n: int, steps: int) -> NDArray[np.int64]:
     >>> step_counts(2, 16).tolist()
     [0, 1, 2]
     """
-    return np.unique((2 * np.arange(steps + 1) * n + steps) // (2 * steps))
+    steps = min(steps, n)
+    return (2 * np.arange(steps + 1) * n + steps) // (2 * steps)
 
 
 def patch_curves(scorer: Scorer, orders: Orders, steps: int) -> Curves:

@@ -56,12 +56,13 @@ def patch_orders(relevance: NDArray[np.float32], ids: Sequence[str]) -> Orders:
 def expected_orders(explainer: str, capabilities: Collection[str]) -> int:
     """Orders that a map of an explainer will have, as far as that is certain beforehand.
 
-    Masks and constant maps tie, and so do the patches that a model with a mask never looked at.
+    Masks tie, and controls that say so: a constant map, and the distance to the centre, which is
+    the same in all quarters of the image. So do the patches that a model with a mask never saw.
     """
     info = EXPLAINER_REGISTRY.entry(explainer).info
     from_tokens = "trace" in (*info.get("needs", ()), *info.get("needs_any", ()))
     unseen = from_tokens and not {"selection", "true_masks"}.isdisjoint(capabilities)
-    return TIE_DRAWS if info.get("binary") or info.get("constant") or unseen else 1
+    return TIE_DRAWS if info.get("binary") or info.get("tied") or unseen else 1
 
 
 def tied_patches(relevance: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -48,7 +48,8 @@ class Scorer:
         removal: The operator on the images.
         targets: (N,) long, on the device.
         budget: Tokens computed at once; it changes no result.
-        precision: `32` or `bf16` (autocast; the scores are made from float32 logits).
+        precision: `32`, or `bf16` (autocast): logits have the resolution of bf16 then, and are
+            widened before the softmax, which adds no error of its own.
         full: (N,) probabilities of the targets for the clean images where they are known.
         empty: The shared empty end.
     """

@@ -48,6 +48,15 @@ def conditions(
         yield condition, sorted_images(found, context.groups, where)
 
 
+def _measured(
+    wanted: Mapping[str, tuple[str, str]], tables: Tables, context: ScoreContext
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Metric, condition and lines by image of every quantity that was measured."""
+    for metric, (test, quantity) in wanted.items():
+        for condition, frame in conditions(tables, test, quantity, context):
+            yield metric, condition, frame
+
+
 def rate_rows(
     declared: Declared, wanted: Mapping[str, tuple[str, str]], tables: Tables, context: ScoreContext
 ) -> list[MetricRow]:
@@ -60,22 +69,22 @@ def rate_rows(
         tables: The tables.
         context: Groups and statistics.
     """
-    rows = []
-    for metric, (test, quantity) in wanted.items():
-        for condition, frame in conditions(tables, test, quantity, context):
-            rows += _rates(declared, metric, frame, context, condition)
-    return rows
+    return [
+        row
+        for metric, condition, frame in _measured(wanted, tables, context)
+        for row in _rates(declared, metric, frame, context, condition)
+    ]
 
 
 def value_rows(
     declared: Declared, wanted: Mapping[str, tuple[str, str]], tables: Tables, context: ScoreContext
 ) -> list[MetricRow]:
     """Rows for the mean over the images, over all images and per group; as `rate_rows`."""
-    rows = []
-    for metric, (test, quantity) in wanted.items():
-        for condition, frame in conditions(tables, test, quantity, context):
-            rows += _means(declared, metric, frame, context, condition)
-    return rows
+    return [
+        row
+        for metric, condition, frame in _measured(wanted, tables, context)
+        for row in _means(declared, metric, frame, context, condition)
+    ]
 
 
 def largest_rows(
@@ -87,15 +96,14 @@ def largest_rows(
     reason says for how many images.
     """
     rows = []
-    for metric, (test, quantity) in wanted.items():
-        for condition, frame in conditions(tables, test, quantity, context):
-            values = frame["value"].to_numpy(dtype=float)
-            odd = int((~(np.abs(values) < LARGEST)).sum())
-            worst, reason = float(values.max()), "no interval: a maximum over the images"
-            if odd:
-                reason = f"the outputs are no numbers on {odd} of {values.size} images"
-            value, n = (None, 0) if odd else (worst, values.size)
-            rows.append(make_row(declared, metric, value, n, variant=condition, reason=reason))
+    for metric, condition, frame in _measured(wanted, tables, context):
+        values = frame["value"].to_numpy(dtype=float)
+        odd = int((~(np.abs(values) < LARGEST)).sum())
+        worst, reason = float(values.max()), "no interval: a maximum over the images"
+        if odd:
+            reason = f"the outputs are no numbers on {odd} of {values.size} images"
+        value, n = (None, 0) if odd else (worst, values.size)
+        rows.append(make_row(declared, metric, value, n, variant=condition, reason=reason))
     return rows
 
 
@@ -104,10 +112,9 @@ def changed_rows(
 ) -> list[MetricRow]:
     """Rows for the share of images with any value but 0, also one that is no number."""
     rows = []
-    for metric, (test, quantity) in wanted.items():
-        for condition, frame in conditions(tables, test, quantity, context):
-            changed = int((frame["value"].to_numpy(dtype=float) != 0).sum())
-            rows.append(rate_row(declared, metric, changed, len(frame), variant=condition))
+    for metric, condition, frame in _measured(wanted, tables, context):
+        changed = int((frame["value"].to_numpy(dtype=float) != 0).sum())
+        rows.append(rate_row(declared, metric, changed, len(frame), variant=condition))
     return rows
 
 
@@ -119,11 +126,10 @@ def worst_flip_rows(
     The interval allows for near ties, which are named (`worst_row`).
     """
     rows = []
-    for metric, (test, quantity) in wanted.items():
-        for condition, frame in conditions(tables, test, quantity, context):
-            found = frame[frame["value"].notna()].groupby("group", sort=True)["value"]
-            if found.ngroups > 1 and _binary(frame["value"].dropna()):
-                rows.append(_worst_flip(declared, metric, found, condition))
+    for metric, condition, frame in _measured(wanted, tables, context):
+        found = frame[frame["value"].notna()].groupby("group", sort=True)["value"]
+        if found.ngroups > 1 and _binary(frame["value"].dropna()):
+            rows.append(_worst_flip(declared, metric, found, condition))
     return rows
 
 

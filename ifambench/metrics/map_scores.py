@@ -7,7 +7,8 @@ place in the order in expectation, so no score depends on the raster order of a 
 
 - Pointing game (Zhang et al. 2018, https://arxiv.org/abs/1608.00507): the share of the tied maxima
   that are object patches, those covered by half or more. A constant map has every patch as its
-  maximum, so it scores the share of object patches instead of a hit.
+  maximum, so it scores the share of object patches instead of a hit. The published game tolerates
+  15 pixels and averages over classes first; here a patch is the tolerance, and images are averaged.
 - Relevance rank accuracy (Arras, Osman and Samek 2022, https://arxiv.org/abs/2003.07258): of as
   many top pixels as the object has, the share on the object. For a selection of exactly the
   object's size, IoU = RRA / (2 - RRA).

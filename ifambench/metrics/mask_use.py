@@ -79,14 +79,14 @@ METRICS: dict[str, dict[str, Any]] = {
     },
     "operating_comprehensiveness": {
         "build": "mask_use_rows",
-        "summary": "Score less that without the mask, by removing its patches",
+        "summary": "Score with all patches less that without those of the mask",
         "higher_is_better": True,
         "unit": "probability",
         "version": 1,
     },
     "operating_sufficiency": {
         "build": "mask_use_rows",
-        "summary": "Score less that of the masked patches alone",
+        "summary": "Score with all patches less that of the masked ones alone",
         "higher_is_better": False,
         "unit": "probability",
         "version": 1,

@@ -58,18 +58,15 @@ def read_record(folder_or_file: Path) -> RunRecord:
         folder_or_file: The run folder, or its `run.json`.
 
     Raises:
-        EnvironmentProblem: If the file is missing, is not strict JSON, breaks the schema or was
-            written by a newer version.
+        EnvironmentProblem: If the file is missing, is not strict JSON, breaks the schema, has a
+            number that is not finite, or was written by a newer version.
     """
     is_folder = folder_or_file.is_dir()
     path = folder_or_file / RECORD_FILE if is_folder else folder_or_file
-    if (record := _quickly(path)) is not None:
-        return record
-    content = _migrated(_parse(path), path)
-    try:
-        return RunRecord.model_validate(content)
-    except ValidationError as error:
-        raise _schema_problem(error, path) from error
+    record = _quickly(path) or _thoroughly(path)
+    if bad := next(_not_finite(_free_form(record), ""), None):  # 1e999 is JSON, and infinite
+        raise _problem(f"{path.name} has a number that is not finite", path, key=bad)
+    return record
 
 
 def _quickly(path: Path) -> RunRecord | None:
@@ -87,6 +84,24 @@ def _quickly(path: Path) -> RunRecord | None:
     except (OSError, ValidationError):
         return None
     return record if record.schema_version == SCHEMA_VERSION else None
+
+
+def _thoroughly(path: Path) -> RunRecord:
+    content = _migrated(_parse(path), path)
+    try:
+        return RunRecord.model_validate(content)
+    except ValidationError as error:
+        raise _schema_problem(error, path) from error
+
+
+def _free_form(record: RunRecord) -> dict[str, Any]:
+    """The parts whose content the schema leaves open; it checks the numbers of the others."""
+    return {
+        "model.data_config": record.model.data_config,
+        "protocol.metrics": record.protocol.metrics,
+        "protocol.explain": record.protocol.explain,
+        **{name: getattr(record, name) for name in ("recipe", "training", "explaining")},
+    }
 
 
 def _not_finite(value: Any, key: str) -> Iterator[str]:

@@ -39,6 +39,7 @@ class RunRow:
         explained: Metric, explainer and value of each metric in `EXPLAINED`, over all groups.
         has_patches: Whether the model sees the image as patches; a CNN does not.
         pretrained: The backbone that training started from, or an empty text.
+        weights: SHA-256 of the weights that were evaluated.
         tables: The files of the stored tables that the record names.
     """
 
@@ -62,6 +63,7 @@ class RunRow:
     parameters: int
     has_patches: bool
     pretrained: str
+    weights: str
     seed: int
     finished_at: str | None
     tables: tuple[str, ...]
@@ -98,6 +100,7 @@ def row_of(record: RunRecord, folder: Path, place: str = "") -> RunRow:
         parameters=model.parameters,
         has_patches=model.patch_grid is not None and "conv" not in model.capabilities,
         pretrained=model.weights.pretrained or "",
+        weights=model.weights.sha256,
         seed=record.seed,
         finished_at=record.finished_at,
         tables=tuple(table.file for table in record.tables.values()),

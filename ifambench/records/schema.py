@@ -17,7 +17,7 @@ Status = Literal["started", "complete", "partial", "interrupted"]
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SuiteRef(_Closed):
@@ -120,7 +120,8 @@ class Phase(_Closed):
 class Table(_Closed):
     """A stored table beside the record."""
 
-    file: str
+    file: str = Field(pattern=r"^\w[\w.-]*$")
+    """A file name: a record never points out of its folder."""
     rows: int
     sha256: str
     """sha256 of the uncompressed CSV text."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ifambench.records.schema import Metric
 from ifambench.reports import numbers
-from ifambench.reports.rows import shown
+from ifambench.reports.rows import common_places, shown
 
 
 def tiny(value: float | None) -> str:
@@ -14,9 +16,10 @@ def tiny(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.1e}"
 
 
-def value_cells(item: Metric) -> tuple[str, str]:
-    """The value and its interval."""
-    text = shown(item)
+def value_cells(item: Metric | None, column: Iterable[Metric] = ()) -> tuple[str, str]:
+    """The value and its interval, with the digits of the column if one is given."""
+    known = [other for other in column if other.value is not None]
+    text = shown(item, common_places(known) if known else None)
     return text.value, text.interval
 
 

@@ -15,7 +15,6 @@ from ifambench.reports.rows import (
     row,
     rows,
     sentence_case,
-    shown,
     undefined_notes,
 )
 from ifambench.reports.section import ALWAYS, INTERVAL, Column, Section
@@ -32,6 +31,7 @@ def controls_table(record: RunRecord) -> Section:
     """The own mask and masks that it is compared with."""
     found = rows(record, "control_accuracy", group="all")
     scores = [row(record, "control_score", group="all", variant=item.variant) for item in found]
+    known = [item for item in scores if item is not None]
     return Section(
         "battery-controls",
         "Is the mask needed, is any mask enough?",
@@ -47,16 +47,16 @@ def controls_table(record: RunRecord) -> Section:
             (
                 item.variant,
                 *value_cells(item),
-                shown(score).value,
-                shown(score).interval,
+                *value_cells(score, known),
                 count_of(item),
             )
             for item, score in zip(found, scores, strict=True)
         ),
         (
             "random, center and shifted have the area of the own mask. If a random mask does as "
-            "well, the own one is not what counts. Score: probability of the predicted class.",
-            *methods_note([*found, *filter(None, scores)]),
+            "well, the own one is not what counts. Score: probability of the class that is "
+            "predicted with the own mask, which favours that mask.",
+            *methods_note([*found, *known]),
             *undefined_notes(found),
         ),
         tuple("floor" if item.variant == "random" else "" for item in found),
@@ -70,7 +70,10 @@ def stages_table(record: RunRecord) -> Section:
     lines = []
     for item in found:
         where = {"group": "all", "variant": item.variant}
-        values = [shown(row(record, name, **where)).value for name in others]
+        values = [
+            value_cells(row(record, name, **where), rows(record, name, group="all"))[0]
+            for name in others
+        ]
         name = "as trained" if item.variant == "original" else item.variant
         lines.append((name, *value_cells(item), *values, count_of(item)))
     return Section(
@@ -88,7 +91,7 @@ def stages_table(record: RunRecord) -> Section:
         (
             "Same area: the random first stage selects as many patches as the own mask has. If "
             "that keeps the accuracy, the mask is irrelevant; one that selects most of the image "
-            "keeps it in any case.",
+            "keeps it in any case. One draw of the weights: the intervals are over images.",
             *methods_note(found),
             *undefined_notes(found),
         ),
@@ -110,7 +113,8 @@ def points_table(record: RunRecord) -> Section:
         tuple((_POINTS[name], *difference_cells(item), count_of(item)) for name, item in found),
         (
             "All: the score of stage 2 under all patches. Necessity is also the comprehensiveness "
-            "of the mask; a sufficiency below 0 means that the mask alone scores more than all.",
+            "of the mask; a sufficiency below 0 means that the mask alone scores more than all. "
+            "The class is the one predicted with the own mask, which favours that mask.",
             *methods_note([item for _, item in found]),
             *undefined_notes([item for _, item in found]),
         ),
@@ -138,6 +142,7 @@ def attack_table(record: RunRecord) -> Section:
             for name, item in found
         ),
         (
+            f"Projected gradient ascent on the pixels outside the own mask{_strength(record)}. "
             "Where nothing leaks past the mask, every success must have changed the mask.",
             *methods_note([item for _, item in found]),
             *(
@@ -147,3 +152,12 @@ def attack_table(record: RunRecord) -> Section:
             ),
         ),
     )
+
+
+def _strength(record: RunRecord) -> str:
+    """Steps and reach, in the words of the literature: colours are 8-bit numbers."""
+    how = record.explaining.get("battery")
+    if not how:
+        return ""
+    reach = f"{255 * how['attack_epsilon']:.3g}/255"
+    return f", {how['attack_steps']} steps, each colour changed by at most {reach}"

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from ifambench.records.schema import RunRecord
+from ifambench.reports import numbers
 from ifambench.reports.battery_cells import tiny
-from ifambench.reports.battery_tables import BATTERY
-from ifambench.reports.rows import IN_POINTS, rows, shown, shown_points
+from ifambench.reports.battery_images import BATTERY, battery_images
+from ifambench.reports.rows import IN_POINTS, common_places, rows, shown, shown_points
 
 _WORDS = {
     "free_flip_rate": "predictions flipped by a changed background",
     "frozen_mask_flip_rate": "the same with the mask kept",
     "closure_iou": "closure IoU",
     "silhouette_over_chance": "silhouette accuracy over chance",
+    "attack_success_rate": "predictions changed by an attack outside the mask",
     "selected_area": "mask area",
-    "worst_group_accuracy": "worst-group accuracy",
+    "worst_group_accuracy": "worst-group accuracy (all images)",
 }
 
 
 def composite(record: RunRecord) -> str:
-    """Leak, flips, closure, silhouette, area and worst group, as far as they were measured."""
+    """Leak, flips, closure, silhouette, attack, area and worst group, as far as measured."""
     if not any(item.metric in BATTERY for item in record.metrics):
         return ""
     ranges = [_range_words(record, metric, words) for metric, words in _WORDS.items()]
     parts = filter(None, [_leak_words(record), *ranges])
-    return f"The mask in numbers: {'; '.join(parts)}."
+    images = numbers.count(battery_images(record))
+    return f"The mask in numbers, on {images} images: {'; '.join(parts)}."
 
 
 def _leak_words(record: RunRecord) -> str:
@@ -48,5 +51,7 @@ def _range_words(record: RunRecord, metric: str, words: str) -> str:
         return ""
     found.sort(key=lambda item: item.value or 0.0)
     ends = [found[0], found[-1]] if len(found) > 1 else found
-    texts = [(shown_points(item) if metric in IN_POINTS else shown(item)).value for item in ends]
+    places = common_places(found)
+    is_difference = metric in IN_POINTS
+    texts = [(shown_points(item) if is_difference else shown(item, places)).value for item in ends]
     return f"{words} {' to '.join(dict.fromkeys(texts))}"

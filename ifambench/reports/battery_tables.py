@@ -7,7 +7,9 @@ tests. The numbers stand side by side, with what each is to be compared with.
 
 from __future__ import annotations
 
-from ifambench.metrics import invariance, mask_probes, mask_use
+from dataclasses import replace
+
+from ifambench.metrics import mask_probes
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import numbers
 from ifambench.reports.battery_cells import (
@@ -22,11 +24,9 @@ from ifambench.reports.battery_control_tables import (
     points_table,
     stages_table,
 )
+from ifambench.reports.battery_images import images_note
 from ifambench.reports.rows import methods_note, row, rows, shown, undefined_notes
 from ifambench.reports.section import ALWAYS, INTERVAL, Column, Kind, Section
-
-BATTERY = frozenset({*invariance.METRICS, *mask_use.METRICS, *mask_probes.METRICS})
-"""The metrics that these tables show."""
 
 _FLIPS = ("free_flip_rate", "frozen_mask_flip_rate", "mask_only_flip_rate")
 _MASKS = ("mask_stability", "mask_recall_swapped", "background_admission", "mask_area_swapped")
@@ -39,7 +39,7 @@ _PROBES = {
 
 
 def battery_tables(record: RunRecord) -> list[Section]:
-    """One table per question; none without a battery."""
+    """One table per question, the first with the images of all; none without a battery."""
     sections = [
         _leaks(record),
         _flips(record),
@@ -51,7 +51,9 @@ def battery_tables(record: RunRecord) -> list[Section]:
         points_table(record),
         attack_table(record),
     ]
-    return [section for section in sections if section.rows]
+    found = [section for section in sections if section.rows]
+    noted = [replace(item, remarks=(images_note(record), *item.remarks)) for item in found[:1]]
+    return [*noted, *found[1:]]
 
 
 def _leaks(record: RunRecord) -> Section:
@@ -60,16 +62,16 @@ def _leaks(record: RunRecord) -> Section:
         "batch_change": "logits, rounding",
         "embedding_leak": "embedding, other patches",
     }
-    cells = []
+    cells, unknown = [], (numbers.UNDEFINED, numbers.UNDEFINED)
     for item in rows(record, "leak"):
         share = row(record, "leak_rate", variant=item.variant)
-        changed = shown(share).value if share is not None else numbers.UNDEFINED
         n = numbers.count(share.n if share is not None else item.n)
-        cells.append((f"logits, outside = {item.variant}", tiny(item.value), changed, n))
+        what = f"logits, outside = {item.variant}"
+        cells.append((what, tiny(item.value), *value_cells(share), n))
     for metric, name in names.items():
         for item in rows(record, metric):
             place = "" if item.variant == "original" else f", {item.variant}"
-            line = (f"{name}{place}", tiny(item.value), numbers.UNDEFINED, numbers.count(item.n))
+            line = (f"{name}{place}", tiny(item.value), *unknown, numbers.count(item.n))
             cells.append(line)
     found = [item for name in ("leak", *names) for item in rows(record, name)]
     return Section(
@@ -79,12 +81,14 @@ def _leaks(record: RunRecord) -> Section:
             Column("what changes", "left", ALWAYS),
             Column("largest change", priority=ALWAYS),
             Column("images changed", priority=7),
+            Column(INTERVAL, priority=4),
             Column("n", priority=5),
         ),
         tuple(cells),
         (
             "The mask is kept and what lies outside it is replaced. 0 is equality of every bit; "
             "it says nothing of how the mask was found.",
+            *methods_note(rows(record, "leak_rate")),
             *undefined_notes(found),
         ),
     )
@@ -96,10 +100,11 @@ def _flips(record: RunRecord) -> Section:
     for where in dict.fromkeys(item.variant for item in found):
         free, kept, alone = (row(record, name, group="all", variant=where) for name in _FLIPS)
         worst = row(record, "worst_group_free_flip_rate", variant=where)
-        place = numbers.UNDEFINED if worst is None else f"{shown(worst).value} {worst.group}"
-        text = shown(free)
+        place = numbers.UNDEFINED
+        if worst is not None:
+            place = f"{shown(worst).value} {worst.group} (n {count_of(worst)})"
         others = (shown(kept).value, shown(alone).value, place, count_of(free or found[0]))
-        lines.append((where, text.value, text.interval, *others))
+        lines.append((where, *value_cells(free), *others))
     return Section(
         "battery-background",
         "What does a changed background change?",
@@ -116,7 +121,7 @@ def _flips(record: RunRecord) -> Section:
         (
             "Flips: predictions that change; with the mask kept, when the pixels alone change, and "
             "when the mask alone does. Where free flips are many and those with the mask kept few, "
-            "the background acts through the mask.",
+            "the background acts through the mask. Worst group: the one with the most flips.",
             *methods_note(found),
             *undefined_notes(found),
         ),
@@ -124,19 +129,21 @@ def _flips(record: RunRecord) -> Section:
 
 
 def _masks(record: RunRecord) -> Section:
-    found = [item for name in _MASKS for item in rows(record, name, group="all")]
+    ceilings = rows(record, "mask_self_iou", group="all")
+    columns = [rows(record, name, group="all") for name in _MASKS]
+    found = [item for column in columns for item in column]
+    columns[0] = [*columns[0], *ceilings]
     lines = []
     for where in dict.fromkeys(item.variant for item in found):
         cells = [row(record, name, group="all", variant=where) for name in _MASKS]
         first = next(item for item in cells if item is not None)
-        values = [shown(item).value for item in cells]
+        texts = [value_cells(item, columns[k]) for k, item in enumerate(cells)]
         name = "unchanged" if where == "original" else where
-        lines.append((name, values[0], shown(cells[0]).interval, *values[1:], count_of(first)))
-    ceilings = rows(record, "mask_self_iou", group="all")
+        lines.append((name, *texts[0], *(text for text, _ in texts[1:]), count_of(first)))
     empty = [numbers.UNDEFINED] * (len(_MASKS) - 1)
     for item in ceilings:
         name = f"the same image{of_condition(item)}"
-        lines.append((name, *value_cells(item), *empty, count_of(item)))
+        lines.append((name, *value_cells(item, columns[0]), *empty, count_of(item)))
     kinds: list[Kind] = [""] * (len(lines) - len(ceilings))
     kinds += ["floor"] * len(ceilings)
     return Section(
@@ -168,9 +175,8 @@ def _closure(record: RunRecord) -> Section:
     lines = []
     for where in dict.fromkeys(item.variant for item in found):
         iou, agrees = (row(record, name, group="all", variant=where) for name in _CLOSURES)
-        first, second = shown(iou), shown(agrees)
-        cells = (first.value, first.interval, second.value, second.interval)
-        lines.append((where, *cells, count_of(iou or found[0])))
+        first = value_cells(iou, rows(record, _CLOSURES[0], group="all"))
+        lines.append((where, *first, *value_cells(agrees), count_of(iou or found[0])))
     return Section(
         "battery-closure",
         "Does the mask find itself again where only it is shown?",
@@ -183,7 +189,12 @@ def _closure(record: RunRecord) -> Section:
             Column("n", priority=4),
         ),
         tuple(lines),
-        ("1 - IoU is how far the mask depends on what it hides.", *methods_note(found)),
+        (
+            "IoU of the mask with that of the image of which only the mask is left: 1 where it is "
+            "found again. 1 - IoU is how far the mask depends on what it hides.",
+            *methods_note(found),
+            *undefined_notes(found),
+        ),
     )
 
 
@@ -217,7 +228,8 @@ def _shapes(record: RunRecord) -> Section:
             "Silhouette: the content of the mask is replaced; chance is the share of the largest "
             "class. Probe: balanced accuracy of a linear probe of the mask; chance is the range of "
             f"{mask_probes.PERMUTATIONS} runs with permuted answers.",
-            "What the shape of the mask tells is seen by no deletion curve.",
+            "Above chance, the shape of the mask alone tells something of the answer; no deletion "
+            "curve sees that.",
             *methods_note([*found, *exchange]),
             *undefined_notes([*found, *exchange]),
         ),

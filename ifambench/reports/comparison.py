@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import pandas as pd
@@ -70,6 +70,28 @@ def heading(name_a: str, name_b: str, *, forced: bool = False) -> str:
     return f"B: {name_b}, compared with A: {name_a}{mark}"
 
 
+def difference_columns(
+    first: str, count: str = "n", note: str = UNCLEAR_NOTE
+) -> tuple[Column, ...]:
+    """The columns of a table of differences: both sides, B - A with its interval, and the result.
+
+    Args:
+        first: Heading of the column that names the row.
+        count: Heading of what the values are means over.
+        note: The remark that says what the result rests on.
+    """
+    return (
+        Column(first, "left", ALWAYS),
+        Column("A", priority=6),
+        Column("B", priority=7),
+        Column("B - A", priority=ALWAYS),
+        Column(INTERVAL, priority=8),
+        Column("p (Holm)", priority=4),
+        Column(count, priority=2),
+        Column("B is", "left", 8, note),
+    )
+
+
 def holm_remark(candidates: int) -> tuple[str, ...]:
     """What p-values are corrected for, when there are several candidates."""
     if candidates == 1:
@@ -106,17 +128,7 @@ def comparison_section(comparison: ComparisonLike) -> Section:
     return Section(
         "comparison",
         heading(comparison.name_a, comparison.name_b, forced=comparison.forced),
-        (
-            Column("measure", "left", ALWAYS),
-            Column("A", priority=6),
-            Column("B", priority=7),
-            Column("B - A", priority=ALWAYS),
-            Column(INTERVAL, priority=8),
-            Column("p (Holm)", priority=4),
-            Column("n", priority=2),
-            Column("B is", "left", 8, UNCLEAR_NOTE),
-            Column("worst group", "left", 1),
-        ),
+        (*difference_columns("measure"), Column("worst group", "left", 1)),
         tuple(_cells(item) for item in records),
         (comparison.verdict, *(f"Warning: {text}" for text in comparison.warnings)),
     )
@@ -147,16 +159,7 @@ def explanations_section(comparison: ComparisonLike, everything: bool = False) -
     return Section(
         "explanations",
         f"Explanations of the same images, B: {comparison.name_b}, A: {comparison.name_a}",
-        (
-            Column("explainer and measure", "left", ALWAYS),
-            Column("A", priority=6),
-            Column("B", priority=7),
-            Column("B - A", priority=ALWAYS),
-            Column(INTERVAL, priority=8),
-            Column("p (Holm)", priority=4),
-            Column("n", priority=2),
-            Column("B is", "left", 8),
-        ),
+        difference_columns("explainer and measure", note=""),
         tuple(_cells(item)[:-1] for item in shown.to_dict("records")),
         (_FLOOR_NOTE, *more_measures(rows, shown)),
     )
@@ -187,15 +190,7 @@ def overview_section(candidates: Sequence[dict[str, Any]]) -> Section:
     return Section(
         "overview",
         f"{label(first['metric'])} of {len(candidates)} candidates against {first['name_a']}",
-        (
-            Column("candidate", "left", ALWAYS),
-            Column("A", priority=6),
-            Column("B", priority=7),
-            Column("B - A", priority=ALWAYS),
-            Column(INTERVAL, priority=8),
-            Column("p (Holm)", priority=5),
-            Column("B is", "left", 8, UNCLEAR_NOTE),
-        ),
+        tuple(item for item in difference_columns("candidate") if item.name != "n"),
         tuple(_overview_cells(item) for item in candidates),
     )
 
@@ -210,7 +205,7 @@ def _overview_cells(item: dict[str, Any]) -> tuple[str, ...]:
 def _cost_cells(item: dict[Any, Any]) -> tuple[str, ...]:
     name = item["quantity"]
     named = name if pd.isna(item["explainer"]) else f"{item['explainer']}: {name}"
-    ratio = _number(item["ratio"])
+    ratio = number(item["ratio"])
     return (
         named,
         numbers.count(round(item["a"])),
@@ -220,28 +215,36 @@ def _cost_cells(item: dict[Any, Any]) -> tuple[str, ...]:
 
 
 def _side(item: dict[Any, Any], side: str) -> tuple[str, str]:
-    low, high = _number(item[f"{side}_ci_low"]), _number(item[f"{side}_ci_high"])
-    places = numbers.decimals(low, high, int(_number(item[f"{side}_n"]) or 0))
-    return numbers.fraction(_number(item[side]), places), numbers.interval(low, high, places)
+    low, high = number(item[f"{side}_ci_low"]), number(item[f"{side}_ci_high"])
+    places = numbers.decimals(low, high, int(number(item[f"{side}_n"]) or 0))
+    return numbers.fraction(number(item[side]), places), numbers.interval(low, high, places)
 
 
 def _cells(item: dict[Any, Any]) -> tuple[str, ...]:
-    low, high, n = _number(item["ci_low"]), _number(item["ci_high"]), int(item["n"])
-    places = numbers.decimals(low, high, n)
-    in_points = item["metric"].endswith("accuracy") or item["metric"] in _IN_POINTS
-    difference = numbers.points if in_points else numbers.signed
-    bounds = numbers.points_interval if in_points else numbers.signed_interval
+    n = int(item["n"])
+    places = numbers.decimals(number(item["ci_low"]), number(item["ci_high"]), n)
+    is_rate = item["metric"].endswith("accuracy") or item["metric"] in _IN_POINTS
     return (
         measure(item),
-        numbers.fraction(_number(item["a"]), places),
-        numbers.fraction(_number(item["b"]), places),
-        difference(_number(item["delta"]), places),
-        bounds(low, high, places),
-        numbers.p_value(_number(item["p_holm"])),
+        numbers.fraction(number(item["a"]), places),
+        numbers.fraction(number(item["b"]), places),
+        *difference_cells(item, places, in_points=is_rate and pd.isna(item["explainer"])),
         numbers.count(n),
         result(item["better"]),
         _minimum(item),
     )
+
+
+def difference_cells(
+    item: Mapping[Any, Any], places: int, *, in_points: bool
+) -> tuple[str, str, str]:
+    """The difference, its interval and the p-value; in percentage points where it is of rates."""
+    delta, low, high, p = (number(item[key]) for key in ("delta", "ci_low", "ci_high", "p_holm"))
+    if in_points:
+        cells = numbers.points(delta, places), numbers.points_interval(low, high, places)
+    else:
+        cells = numbers.signed(delta, places), numbers.signed_interval(low, high, places)
+    return (*cells, numbers.p_value(p))
 
 
 def measure(item: dict[Any, Any]) -> str:
@@ -266,5 +269,6 @@ def result(better: Any) -> str:
     return numbers.UNDEFINED if pd.isna(better) else _RESULTS[better]
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """A cell of a frame; undefined where it is missing."""
     return None if pd.isna(value) else float(value)

@@ -8,16 +8,18 @@ import pandas as pd
 
 from ifambench.reports import numbers
 from ifambench.reports.comparison import (
-    UNCLEAR_NOTE,
+    difference_cells,
+    difference_columns,
     explanation_rows,
     heading,
     holm_remark,
     measure,
     more_measures,
+    number,
     result,
     shown_rows,
 )
-from ifambench.reports.section import ALWAYS, INTERVAL, Column, Section
+from ifambench.reports.section import Section
 
 _METHODS = {
     "paired_t": "Student's t of the differences between runs of the same seed (paired_t)",
@@ -52,16 +54,7 @@ def seeds_section(comparison: SeedComparisonLike, everything: bool = False) -> S
     return Section(
         "seeds",
         f"{heading(*comparison.names)}, over training seeds",
-        (
-            Column("measure", "left", ALWAYS),
-            Column("A", priority=5),
-            Column("B", priority=6),
-            Column("B - A", priority=ALWAYS),
-            Column(INTERVAL, priority=8),
-            Column("p (Holm)", priority=4),
-            Column("seeds", priority=3),
-            Column("B is", "left", 7, UNCLEAR_NOTE),
-        ),
+        difference_columns("measure", count="seeds"),
         tuple(_cells(row) for row in shown.to_dict("records")),
         (
             f"Mean ± standard deviation (ddof 1) over seeds{_method(rows)}.",
@@ -77,32 +70,19 @@ def _method(rows: pd.DataFrame) -> str:
 
 
 def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
-    low, high, p, delta = (_number(row[key]) for key in ("ci_low", "ci_high", "p_holm", "delta"))
-    places = numbers.decimals(low, high, 300)
+    places = numbers.decimals(number(row["ci_low"]), number(row["ci_high"]), 300)
     counts = (row["a_n"], row["b_n"])
-    in_pp = pd.isna(row["explainer"])
-    difference, bounds = (
-        (numbers.points, numbers.points_interval)
-        if in_pp
-        else (numbers.signed, numbers.signed_interval)
-    )
     return (
         measure(row),
         _mean(row, "a"),
         _mean(row, "b"),
-        difference(delta, places),
-        bounds(low, high, places),
-        numbers.p_value(p),
+        *difference_cells(row, places, in_points=pd.isna(row["explainer"])),
         str(counts[0]) if counts[0] == counts[1] else f"{counts[0]}, {counts[1]}",
         result(row["better"]),
     )
 
 
 def _mean(row: dict[Any, Any], side: str) -> str:
-    std = _number(row[f"{side}_std"])
-    mean = numbers.fraction(_number(row[f"{side}_mean"]), 3)
+    std = number(row[f"{side}_std"])
+    mean = numbers.fraction(number(row[f"{side}_mean"]), 3)
     return mean if std is None else f"{mean} ± {std:.3f}"
-
-
-def _number(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)

@@ -1,14 +1,23 @@
-"""Results as one CSV document: the rows behind them with all digits, else the tables as shown."""
+"""Results as one CSV document: the rows behind them with all digits, else the tables as shown.
+
+A name is a text for spreadsheets too: one that they would compute gets a leading apostrophe.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ifambench.reports.section import Section
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!$|[\d.][\w .,±%+@()\[\]-]*$)")
+"""What begins like one, but for a dash and for numbers with a sign, a unit or an interval."""
 _ROWS = ("rows", "metrics", "record")
 """Where the plain data of a result holds its rows; a record has them among its metrics."""
 
@@ -33,6 +42,21 @@ def rows_csv(rows: Rows) -> str:
     """Rows as CSV; a column for each key in order of appearance, undefined values empty."""
     names = list(dict.fromkeys(key for row in rows for key in row))
     return _text(names, ([row.get(name) for name in names] for row in rows))
+
+
+def frame_csv(frame: pd.DataFrame, **options: Any) -> str:
+    """A frame as CSV without its index, undefined values empty; options as of `to_csv`."""
+    text: str = frame.map(inert).to_csv(index=False, lineterminator="\n", **options)
+    return text
+
+
+def inert(value: Any) -> Any:
+    """The value; a text that a spreadsheet would take for a formula behind an apostrophe.
+
+    >>> inert("=cmd()"), inert("-0.4 pp"), inert("-"), inert(-0.4)
+    ("'=cmd()", '-0.4 pp', '-', -0.4)
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def sections_csv(sections: Sequence[Section]) -> str:
@@ -68,6 +92,6 @@ def _is_flat(row: Any) -> bool:
 def _text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
+    writer.writerow([inert(name) for name in names])
+    writer.writerows([inert(value) for value in row] for row in rows)
     return buffer.getvalue()

@@ -74,7 +74,8 @@ def _overall(record: RunRecord, found: _Found, reference: str, resamples: int) -
         ),
         (
             _FLOOR_NOTE,
-            f"{reference} is the reference by rule, whatever its score.",
+            f"{reference} is the reference by rule, whatever its score; rows of another operator "
+            "are compared under that one.",
         ),
         floor_kinds(names),
     )

@@ -64,6 +64,7 @@ def escape_latex(text: str) -> str:
     'zero\\_on\\_land: 95 \\% of $-$0.4'
     """
     escaped = "".join(_SIGNS.get(sign, sign) for sign in text)
+    escaped = re.sub(r"-(?=-)", "-{}", escaped)  # two in a row would be typeset as one dash
     return re.sub(r"(?<![\w.-])-(?=\d)", "$-$", escaped)
 
 

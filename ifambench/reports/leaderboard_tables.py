@@ -8,6 +8,7 @@ import pandas as pd
 
 from ifambench.ranking import BOARD, TEST_ORACLE
 from ifambench.reports import numbers
+from ifambench.reports.csv_text import frame_csv
 from ifambench.reports.rows import IN_POINTS, with_arrow
 from ifambench.reports.section import Align, Column, Section, to_markdown
 
@@ -56,8 +57,7 @@ def render_markdown(frame: pd.DataFrame) -> str:
 
 def render_csv(frame: pd.DataFrame) -> str:
     """The ranking as CSV with all columns, six decimals, empty where undefined."""
-    text: str = frame.to_csv(index=False, lineterminator="\n", float_format="%.6f")
-    return text
+    return frame_csv(frame, float_format="%.6f")
 
 
 def board_title(suite: str, protocol: str, primary: str) -> str:

@@ -13,7 +13,7 @@ from ifambench.reports.protocol import (
     provenance_section,
     recipe_section,
 )
-from ifambench.reports.section import Section, escape_markdown, to_markdown
+from ifambench.reports.section import Section, escape_markdown, fenced, to_markdown
 from ifambench.reports.tables import detail_tables, summary_tables
 
 
@@ -26,7 +26,7 @@ def render_markdown(run: LoadedRun) -> str:
         *(f"{escape_markdown(sentence)}\n" for sentence in summary.sentences(record)),
         _warnings(summary.warnings(record)),
         *(to_markdown(section) for section in report_sections(run)),
-        f"## Reproduce\n\n```sh\n{record.command}\n```\n",
+        f"## Reproduce\n\n{fenced(record.command, 'sh')}\n",
     ]
     return "\n".join(block for block in blocks if block)
 

@@ -16,6 +16,9 @@ UNDEFINED = "-"
 
 _WIDTHS = ((0.12, 2), (0.004, 3))
 _MOST = 4
+_FINEST = 9
+_LEVEL = 0.05
+"""The level of a test; a p-value below it is not shown as equal to it."""
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -29,6 +32,27 @@ def decimals(low: float | None, high: float | None, n: int) -> int:
     if not width:  # also an interval of width 0, which says nothing about the digits
         width = 1.96 / math.sqrt(max(n, 1))
     return next((places for least, places in _WIDTHS if width > least), _MOST)
+
+
+def apart(value: float, bound: float, places: int) -> int:
+    """Decimals, at least `places`, with which a value does not look equal to a bound it misses.
+
+    Where something depends on the side of the bound, the text must not contradict it. What differs
+    by the rounding of sums only counts as equal.
+
+    >>> apart(0.84996, 0.85, 3), apart(0.85, 0.85, 3), apart(0.8, 0.85, 3)
+    (5, 3, 3)
+    """
+    if same(value, bound):
+        return places
+    while places < _FINEST and f"{value:z.{places}f}" == f"{bound:z.{places}f}":
+        places += 1
+    return places
+
+
+def same(a: float, b: float) -> bool:
+    """Whether two numbers are equal but for the rounding of sums."""
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def difference(a: float | None, b: float | None) -> float | None:
@@ -58,10 +82,15 @@ def signed(value: float | None, places: int) -> str:
 
 
 def signed_interval(low: float | None, high: float | None, places: int) -> str:
-    """The interval of a difference."""
+    """The interval of a difference; a limit beside 0 is not shown as 0.
+
+    >>> signed_interval(0.00031, 0.054, 3)
+    '[+0.0003, +0.054]'
+    """
     if low is None or high is None:
         return UNDEFINED
-    return f"[{signed(low, places)}, {signed(high, places)}]"
+    ends = (signed(limit, apart(limit, 0.0, places)) for limit in (low, high))
+    return f"[{', '.join(ends)}]"
 
 
 def points(delta: float | None, places: int) -> str:
@@ -81,10 +110,14 @@ def points_interval(low: float | None, high: float | None, places: int) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A p-value to three decimals, or that it is below them."""
+    """A p-value to three decimals, more beside the level of 0.05, or that it is below them.
+
+    >>> p_value(0.0004), p_value(0.0497), p_value(0.3)
+    ('< 0.001', '0.0497', '0.300')
+    """
     if p is None:
         return UNDEFINED
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"{p:.{apart(p, _LEVEL, 3)}f}"
 
 
 def count(n: int) -> str:
@@ -98,7 +131,7 @@ def duration(seconds: float) -> str:
     >>> duration(291), duration(7322), duration(4.25)
     ('4 min 51 s', '2 h 2 min', '4.2 s')
     """
-    if seconds < 60:
+    if seconds < 59.95:  # else 60.0 s
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -123,9 +123,21 @@ def to_markdown(section: Section) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """The text so that GitHub shows it as it is, also within a table."""
-    text = re.sub(r"([\\`*|])", r"\\\1", text.replace("](", "]\\("))
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("\n", " ")
+    """The text so that GitHub shows it as it is, also within a table.
+
+    Underscores within a word are no emphasis; only the others are escaped.
+    """
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text)  # an entity would be shown as its sign
+    text = re.sub(r"([\\`*|~$])", r"\\\1", text.replace("](", "]\\("))
+    text = re.sub(r"(?<![^\W_])_+|_+(?![^\W_])", lambda run: run[0].replace("_", "\\_"), text)
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("\r", " ").replace("\n", " ")
+
+
+def fenced(text: str, language: str = "") -> str:
+    """The text as a block of code that no backticks in it can end."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _markdown_row(cells: tuple[str, ...]) -> str:

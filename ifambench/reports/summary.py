@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ifambench.metrics.deletion import operator_of
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import numbers
 from ifambench.reports.battery_line import composite
@@ -137,9 +138,14 @@ def _gap(record: RunRecord) -> str:
 
 def _best(record: RunRecord) -> Metric | None:
     """The SRG row of the explainer with the highest SRG, the random floor aside."""
-    best = next((name for name in explainers(record) if name != RANDOM), None)
+    best = next(iter(_judged(record)), None)
     found = row(record, "srg", explainer=best, group="all") if best else None
     return found if found is not None and found.value is not None else None
+
+
+def _judged(record: RunRecord) -> list[str]:
+    """The explainers under the operator of the run, best first, without the random floor."""
+    return [name for name in explainers(record) if not operator_of(name) and name != RANDOM]
 
 
 def _best_explainer(record: RunRecord) -> list[KeyNumber]:
@@ -160,4 +166,8 @@ def _faithful(record: RunRecord) -> str:
     over = row(record, "srg_over_random", explainer=best.explainer, group="all")
     if over is not None and over.value is not None:
         sentence += f", {numbers.signed(over.value, shown(over).places)} over a random order"
-    return f"{sentence}."
+    several = len(_judged(record))
+    chosen = (
+        f" Chosen as the highest of {several}, so it is rather too high." if several > 1 else ""
+    )
+    return f"{sentence}.{chosen}"

@@ -19,8 +19,10 @@ from ifambench.reports.accuracy_tables import (
     background_table,
     groups_table,
 )
-from ifambench.reports.battery_tables import BATTERY, battery_tables
+from ifambench.reports.battery_images import BATTERY
+from ifambench.reports.battery_tables import battery_tables
 from ifambench.reports.comparison import comparison_section, explainers_section
+from ifambench.reports.csv_text import frame_csv
 from ifambench.reports.explanation_tables import (
     EXPLANATIONS,
     by_group,
@@ -112,8 +114,7 @@ def to_json(record: RunRecord) -> str:
 
 def to_csv(record: RunRecord) -> str:
     """The metric rows as CSV; undefined values are empty."""
-    text: str = metrics_frame(record).to_csv(index=False, lineterminator="\n")
-    return text
+    return frame_csv(metrics_frame(record))
 
 
 def _further(record: RunRecord) -> Section:

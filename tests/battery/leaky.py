@@ -97,6 +97,14 @@ class SelectsEverything(Ifam):
         return found._replace(mask=torch.ones_like(found.mask))
 
 
+class SelectsTheWeakest(Ifam):
+    """The mask of stage 1 is what its own soft foreground denies."""
+
+    def select_from(self, tokens: Tensor, noise: Tensor | None = None) -> Any:
+        found = super().select_from(tokens, noise)
+        return found._replace(mask=~found.mask)
+
+
 class SelectsNothing(Ifam):
     """The mask of stage 1 is empty."""
 

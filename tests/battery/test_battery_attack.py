@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ifambench.battery.attack import _attacked, _room, background_attack
 from ifambench.models.late_mask import build_late_vit
@@ -41,6 +42,28 @@ def test_the_gradient_finds_more_than_chance():
         for k in (0, 8)
     )
     assert strong > weak
+
+
+def test_from_a_random_start_the_attack_climbs_the_loss_of_the_predicted_label():
+    """On a model that is smooth in the pixels outside of its mask."""
+    torch.manual_seed(0)
+    model = lively(build_late_vit(num_classes=CLASSES, image_size=SIDE))
+    part, seen = whole_part(model, attack_steps=6, attack_epsilon=1 / 255), []
+    masked = part.masked
+    under = masked.under
+    masked.under = lambda images, selection: seen.append(images) or under(images, selection)
+    no_grad(_attacked, part, masked)
+    clean, start, *steps = seen
+    assert len(steps) == 6
+    assert torch.equal(clean, part.images)
+    assert (start != clean).flatten(1).any(1).all()
+    labels = torch.from_numpy(part.targets)
+    loss = [
+        F.cross_entropy(no_grad(model.logits, x, part.batch.masks), labels, reduction="none")
+        for x in (start, *steps)
+    ]
+    assert (loss[1] > loss[0]).all()
+    assert (loss[-1] > loss[1]).all()
 
 
 def test_the_attack_stays_in_its_room():

@@ -25,8 +25,10 @@ def test_equal_area_and_no_batch(make):
 
 
 def test_the_centre_is_in_the_middle():
-    masks = controls.centre_masks(np.array([4]), (4, 4), ["a"], 0)
+    masks = controls.centre_masks(np.array([4, 12]), (4, 4), ["a", "b"], 0)
     assert masks[0, 1:3, 1:3].all()
+    corners = np.ix_([0, 3], [0, 3])
+    assert not masks[1][corners].any()
 
 
 def test_draws_and_images_differ():

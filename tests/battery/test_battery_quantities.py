@@ -8,9 +8,16 @@ from ifambench.battery.randomise import randomised
 from ifambench.battery.swaps import RENDERED, swapped
 from ifambench.metrics.deletion import curve_auc
 from ifambench.models.explain_then_predict import build_gradcam_vit
+from ifambench.models.ifam import Ifam
 from ifambench.models.timm_vit import OracleVit
 from tests.battery.battery_support import ROWS, battery, no_grad, values, whole_part
-from tests.battery.leaky import SelectsEverything, SelectsNothing, honest, leaking
+from tests.battery.leaky import (
+    SelectsEverything,
+    SelectsNothing,
+    SelectsTheWeakest,
+    honest,
+    leaking,
+)
 from tests.models.small_models import CLASSES, SIDE, lively, vit
 
 MODEL = honest()
@@ -125,13 +132,16 @@ def test_no_partner_of_the_class_means_no_exchange():
     assert set(table["condition"]) >= {"constant", "texture"}
 
 
-def test_operating_point_and_ranking():
-    found = battery(MODEL, "T8", steps=4)
-    selection = no_grad(MODEL.select, PART.images)
+@pytest.mark.parametrize("kind", [Ifam, SelectsTheWeakest])
+def test_operating_point_and_ranking(kind):
+    """The mask comes first in the ranking, also where the soft foreground says otherwise."""
+    model = leaking(kind)
+    found, targets = battery(model, "T8", steps=4), whole_part(model).targets
+    selection = no_grad(model.select, PART.images)
 
     def score(keep):
-        chosen = logits(MODEL.logits_from_patches, PART.images, keep).softmax(1)
-        return chosen[range(len(LABELS)), PART.targets].numpy()
+        chosen = logits(model.logits_from_patches, PART.images, keep).softmax(1)
+        return chosen[range(len(LABELS)), targets].numpy()
 
     mask = selection.mask
     everything = score(mask | True)

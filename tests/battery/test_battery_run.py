@@ -38,7 +38,16 @@ def test_table():
     assert (given["group"] == given["group_given"]).all()
     assert (given["a_place"] == given["a_place_given"]).all()
     assert not WHOLE.not_measured
-    assert WHOLE.n_forwards > len(ROWS) * 50
+    assert WHOLE.settings.keys() == {"steps", "draws", "attack_steps", "attack_epsilon"}
+
+
+def test_passes_are_counted():
+    """T1 with one fill: mask, prediction, fill, images alone, and a gradient that counts as three.
+
+    The masks of the swapped variant are stored, too.
+    """
+    found = battery(honest(), "T1", fills=("zero",))
+    assert found.n_forwards == len(ROWS) * (1 + 1 + 1 + 1 + 3 + 1)
 
 
 def test_the_same_again():

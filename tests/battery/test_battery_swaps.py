@@ -1,10 +1,13 @@
 """Backgrounds change, objects stay, pixel for pixel; the other object is not in the picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from ifambench.battery.swaps import RENDERED, conditions, swapped
+from ifambench.data.generated import MemoryPixels
 from ifambench.data.swap.compose import Style, background
 from tests.battery.battery_support import DATA, ROWS, battery, no_grad, values, whole_part
 from tests.battery.leaky import honest
@@ -40,6 +43,22 @@ def test_variants_of_the_suite():
     rows = DATA.manifest[DATA.manifest["variant"] == "mixed_rand"]
     expected = PART.work.normalise(DATA.pixels.images(rows))
     assert torch.equal(no_grad(swapped, PART, "mixed_rand").images, expected)
+
+
+def test_a_variant_that_moves_the_object_is_no_other_background():
+    class Moved(MemoryPixels):
+        def masks(self, rows):
+            found = super().masks(rows)
+            moved = (rows["variant"] == "mixed_rand") & rows["id"].isin(ROWS["id"][:3])
+            found[moved] = np.roll(found[moved], 2, axis=2)
+            return found
+
+    part = whole_part(honest())
+    given = DATA.pixels
+    part.work.data = replace(DATA, pixels=Moved(given.stacks, given.mask_stacks))
+    found = no_grad(swapped, part, "mixed_rand")
+    assert found.known.tolist() == [False] * 3 + [True] * (len(ROWS) - 3)
+    assert torch.equal(found.images[:3], part.images[:3])
 
 
 def test_images_without_a_mask_are_left_out():

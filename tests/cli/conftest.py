@@ -70,7 +70,7 @@ def start(*words: object, fake: bool = False, **options) -> subprocess.Popen:
         [sys.executable, *program, *map(str, words)],
         stdin=subprocess.DEVNULL,
         stdout=options.pop("stdout", subprocess.PIPE),
-        stderr=subprocess.PIPE,
+        stderr=options.pop("stderr", subprocess.PIPE),
         text=True,
         env={**os.environ, **environ},
         **options,

@@ -1,4 +1,5 @@
-import re
+"""Tables and curves of whole runs, against definitions."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -9,44 +10,24 @@ import torch
 from ifambench.data.manifest import SuiteData
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.explain import images as parts
-from ifambench.explain import measure
-from ifambench.explain.base import EXPLAINER_REGISTRY, default_explainers
+from ifambench.explain.base import (
+    EXPLAINER_REGISTRY,
+    ExplainContext,
+    default_explainers,
+    relevance_of,
+)
 from ifambench.explain.curves import step_counts
-from ifambench.explain.measure import ExplainResult, ExplainSettings, choose_images, explain_rows
+from ifambench.explain.measure import ExplainSettings, explain_rows
 from ifambench.explain.ranking import patch_orders
 from ifambench.metrics.deletion import curve_auc
 from ifambench.metrics.localization import mask_scores, patch_coverage, relevance_mass
+from ifambench.metrics.map_scores import map_scores
 from ifambench.predict.forward import load_batch
-from ifambench.predict.journal import Journal
 from ifambench.predict.loop import predict
-from ifambench.progress import Progress
 from ifambench.records.store import EXPLANATION_COLUMNS
+from tests.explain.measured import DATA, MODELS, PREDICTIONS, ROWS, SETTINGS, run, same
 from tests.explain.toy_models import Function, OnePatch, naive_curves
 from tests.models.small_models import GRID, KINDS
-from tests.predict.small_data import small_data
-
-DATA = small_data()
-ROWS = DATA.rows("test")
-SETTINGS = ExplainSettings(steps=5, batch_size=16)
-MODELS = {kind: build() for kind, build in KINDS.items()}
-PREDICTIONS = {
-    kind: predict(model, DATA, DATA.manifest, batch_size=8, device="cpu")
-    for kind, model in MODELS.items()
-}
-
-
-def run(kind: str, explainers=None, rows=ROWS, settings=SETTINGS, **more) -> ExplainResult:
-    model = MODELS[kind]
-    names = default_explainers(model) if explainers is None else explainers
-    return explain_rows(model, DATA, rows, PREDICTIONS[kind], names, settings, **more)
-
-
-def same(one: ExplainResult, two: ExplainResult, atol: float = 1e-5) -> None:
-    for a, b in ((one.explanations, two.explanations), (one.curves, two.curves)):
-        pd.testing.assert_frame_equal(a, b, check_exact=False, atol=atol, rtol=0)
-    assert one.maps.keys() == two.maps.keys()
-    for name, maps in one.maps.items():
-        np.testing.assert_allclose(maps, two.maps[name], atol=atol)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -126,6 +107,22 @@ def test_random_floor_is_a_mean_over_draws() -> None:
     assert five.explanations["srg"].std() < one.explanations["srg"].std()
 
 
+def test_the_map_scores_of_the_random_floor_are_means_over_draws() -> None:
+    settings = ExplainSettings(steps=5, random_draws=3)
+    table = run("plain", [], rows=ROWS[:4], settings=settings).explanations
+    coverage = patch_coverage(DATA.pixels.masks(ROWS[:4]), GRID)
+    expected = []
+    for draw in range(3):
+        context = ExplainContext(list(ROWS["id"][:4]), draw=draw)
+        images, targets = torch.zeros(4, 3, 32, 32), torch.zeros(4, dtype=torch.long)
+        maps = relevance_of("random", MODELS["plain"], images, targets, context).numpy()
+        expected.append(map_scores(maps, coverage, binary=False))
+    for name in ("relevance_mass", "rank_accuracy", "auroc", "pointing"):
+        several = np.stack([scores[name] for scores in expected])
+        assert np.ptp(several, axis=0).max() > 0
+        np.testing.assert_allclose(table[name], several.mean(0), rtol=1e-12)
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_batch_size_and_parts_change_nothing(kind: str, monkeypatch) -> None:
     whole = run(kind)
@@ -140,45 +137,6 @@ def test_batch_size_and_parts_change_nothing(kind: str, monkeypatch) -> None:
         atol=1e-5,
         rtol=0,
     )
-
-
-def test_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(parts, "CHUNK", 4)
-    whole = run("ifam")
-    first = run("ifam", journal=Journal(tmp_path / "j", "key"))
-    same(first, whole, atol=0)
-    lines = (tmp_path / "j").read_bytes().splitlines(keepends=True)
-    assert len(lines) == 1 + 3 * 4
-    (tmp_path / "j").write_bytes(b"".join(lines[:8]) + lines[8][:99])
-    model = MODELS["ifam"]
-    seen: list[int] = []
-    hook = model.stage_2.register_forward_hook(lambda _, x, __: seen.append(len(x[0])))
-    try:
-        resumed = run(
-            "ifam",
-            journal=Journal(tmp_path / "j", "key"),
-            settings=ExplainSettings(steps=5, batch_size=7),
-        )
-    finally:
-        hook.remove()
-    same(resumed, whole)
-    assert 0 < sum(seen) < whole.n_forwards
-    # inputs that explainers share across the interruption were evaluated twice
-    assert whole.n_forwards <= resumed.n_forwards < whole.n_forwards + sum(seen)
-    for name, cost in whole.costs.items():
-        assert resumed.costs[name]["forwards"] == cost["forwards"]
-
-
-def test_a_finished_journal_needs_no_pixels(tmp_path) -> None:
-    whole = run("plain", journal=Journal(tmp_path / "j", "key"))
-    model = MODELS["plain"]
-    hook = model.register_forward_pre_hook(lambda *_: pytest.fail("the model was run"))
-    blind = SuiteData(DATA.suite, DATA.manifest, None, DATA.digest, DATA.size)
-    names = default_explainers(model)
-    journal = Journal(tmp_path / "j", "key")
-    again = explain_rows(model, blind, ROWS, PREDICTIONS["plain"], names, SETTINGS, journal)
-    hook.remove()
-    same(again, whole, atol=0)
 
 
 class BrightPixels:
@@ -286,64 +244,6 @@ def test_explainers_do_not_depend_on_each_other(operator: str) -> None:
     assert together.n_forwards < needed  # the intact end of every image is shared
 
 
-def test_waves_are_kept_one_by_one_and_change_nothing(tmp_path, monkeypatch) -> None:
-    whole = run("ifam")
-    monkeypatch.setattr(measure, "WAVE", 1)
-    kept = []
-
-    class Counted(Journal):
-        def put(self, chunk: str, rows: list) -> None:
-            kept.append(chunk)
-            super().put(chunk, rows)
-
-    found = run("ifam", journal=Counted(tmp_path / "j", "key"))
-    same(found, whole, atol=1e-6)
-    # the intact ends are not evaluated again
-    assert found.n_forwards < sum(cost["forwards"] for cost in found.costs.values())
-    assert len(kept) == len(set(kept)) == 4
-
-
-def test_a_stopped_run_goes_on_to_the_last_bit(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(measure, "WAVE", 1)
-    whole = run("ifam")
-
-    class Stopped(Journal):
-        def put(self, chunk: str, rows: list) -> None:
-            super().put(chunk, rows)
-            raise KeyboardInterrupt
-
-    for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
-            run("ifam", journal=Stopped(tmp_path / "j", "key"))
-    found = run("ifam", journal=Journal(tmp_path / "j", "key"))
-    pd.testing.assert_frame_equal(found.explanations, whole.explanations, check_exact=True)
-    pd.testing.assert_frame_equal(found.curves, whole.curves, check_exact=True)
-
-
-def test_notes_of_progress_are_short() -> None:
-    notes = []
-
-    class Heard(Progress):
-        def advance(self, steps: int = 1, note: str = "") -> None:
-            notes.append(note)
-
-    several = ["center", "uniform", "grad-cam", "saliency"]
-    run("ifam", several, progress=Heard())
-    assert any(re.fullmatch(r"curves of \d explainers, mean", note) for note in notes)
-    run("ifam", [], progress=Heard())
-    assert notes[-1] == "curves of random, mean"
-    assert max(map(len, notes)) < 40
-
-
-def test_a_journal_is_of_one_way_to_measure(tmp_path) -> None:
-    journal = Journal(tmp_path / "j", "key")
-    run("plain", ["center"], journal=journal)
-    for other in ({"operators": ("drop",)}, {"target": "label"}, {"precision": "bf16"}):
-        settings = replace(SETTINGS, **other)
-        fresh = run("plain", ["center"], settings=settings)
-        same(run("plain", ["center"], settings=settings, journal=journal), fresh)
-
-
 def test_following_the_label() -> None:
     table = run("plain", ["center"], settings=replace(SETTINGS, target="label")).explanations
     original = PREDICTIONS["plain"].query("variant == 'original'")
@@ -407,33 +307,6 @@ def test_standard_errors_are_over_images() -> None:
     assert end["deletion_se"] == pytest.approx(scores.std(ddof=1) / np.sqrt(len(ROWS)))
     empty = table.query("explainer == 'center'")["score_empty"]
     assert end["insertion_se"] == pytest.approx(empty.std(ddof=1) / np.sqrt(len(ROWS)))
-
-
-def test_progress_ends_at_its_total(tmp_path) -> None:
-    class Told(Progress):
-        total = done = calls = 0
-        said = ""
-
-        def message(self, text: str) -> None:
-            self.said += text
-
-        def start(self, phase: str, total: int) -> None:
-            self.total = total
-
-        def advance(self, steps: int = 1, note: str = "") -> None:
-            self.done, self.calls = self.done + steps, self.calls + 1
-
-    for _ in range(2):  # measured, then read from the journal
-        told, journal = Told(), Journal(tmp_path / "j", "key")
-        run("ifam", journal=journal, progress=told)
-        # two maps of iFAM, one forward each; Grad-CAM, whose backward pass counts twice. Mask and
-        # Grad-CAM tie outside of the mask, and the floor has as many draws
-        assert told.done == told.total == len(ROWS) * (2 * 4 * (1 + 5 + 5 + 5) + 1 + 1 + 3)
-        assert told.said.endswith(f"images {len(ROWS)}, forward passes about {told.total:,}")
-    assert told.calls == 4
-    alone = Told()
-    run("ifam", progress=alone)
-    assert alone.calls > 10  # it moves while a part is measured
 
 
 def test_costs() -> None:
@@ -527,23 +400,3 @@ def test_curves_of_the_default_settings_are_the_naive_ones(kind: str) -> None:
         for column, curves in zip(("deletion_auc", "insertion_auc"), expected, strict=True):
             areas = curve_auc(step_counts(16, 5) / 16, curves)
             np.testing.assert_allclose(part[column], areas, atol=1e-6)
-
-
-def test_choice_is_even_over_groups() -> None:
-    rows = pd.DataFrame(
-        {"id": [f"i{k:03d}" for k in range(110)], "group": ["a"] * 90 + ["b"] * 15 + ["c"] * 5}
-    )
-    counts = choose_images(rows, 30, ["a", "b", "c"], 0)["group"].value_counts()
-    assert counts.to_dict() == {"a": 13, "b": 12, "c": 5}
-    assert len(choose_images(rows, 999, ["a", "b", "c"], 0)) == 110
-
-
-def test_choice_depends_on_ids_and_seed_alone() -> None:
-    groups = DATA.suite.groups.names
-    chosen = choose_images(ROWS, 8, groups, 0)
-    assert chosen["id"].is_monotonic_increasing
-    assert list(chosen.columns) == list(ROWS.columns)
-    pd.testing.assert_frame_equal(choose_images(ROWS[::-1], 8, groups, 0), chosen)
-    assert set(choose_images(ROWS, 4, groups, 0)["id"]) < set(chosen["id"])
-    seeds = [tuple(choose_images(ROWS, 4, groups, seed)["id"]) for seed in range(5)]
-    assert len(set(seeds)) > 1

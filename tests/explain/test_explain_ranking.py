@@ -1,6 +1,10 @@
 import numpy as np
+import pytest
+import torch
 
-from ifambench.explain.ranking import TIE_DRAWS, patch_orders, tied_patches
+from ifambench.explain.base import ExplainContext, relevance_of
+from ifambench.explain.ranking import TIE_DRAWS, expected_orders, patch_orders, tied_patches
+from tests.explain.toy_models import Function
 
 IDS = ["a", "b", "c"]
 
@@ -35,6 +39,19 @@ def test_ties_belong_to_the_image_not_to_its_place() -> None:
     alone = patch_orders(maps[:1], ["b"])
     assert (whole.ranks[whole.image == 1] == alone.ranks).all()
     assert not (whole.ranks[whole.image == 0] == alone.ranks).all()
+
+
+@pytest.mark.parametrize("grid", [(14, 14), (7, 7), (4, 6), (1, 2)])
+@pytest.mark.parametrize("name", ["center", "uniform", "random"])
+def test_orders_that_are_expected_of_controls_are_measured(
+    name: str, grid: tuple[int, int]
+) -> None:
+    model = Function(None)
+    model.patch_grid = grid
+    images, targets = torch.zeros(3, 3, 8, 8), torch.zeros(3, dtype=torch.long)
+    maps = relevance_of(name, model, images, targets, ExplainContext(IDS)).numpy()
+    found = np.bincount(patch_orders(maps, IDS).image)
+    assert found.tolist() == [expected_orders(name, model.capabilities)] * 3
 
 
 def test_ties_do_not_follow_the_raster() -> None:

@@ -111,6 +111,23 @@ def test_spurious_precision_is_the_mean_over_the_classes():
     assert row.ci_low < row.value < row.ci_high
 
 
+def test_the_interval_of_spurious_precision_is_two_standard_errors_to_each_side():
+    frame, rng = originals(), np.random.default_rng(8)
+    draws = []
+    for _ in range(300):
+        drawn = frame.groupby(["y", "a_kind"]).sample(frac=1, replace=True, random_state=rng)
+        precisions = [
+            average_precision_score(part["a_kind"] == "class", part["prob_true"])
+            for _, part in drawn.groupby("y")
+        ]
+        draws.append(np.mean(precisions))
+    row = find(spurious_rows(tables(frame), RICH), "spurious_ap")
+    assert row.ci_low > 0
+    assert row.ci_high < 1
+    assert row.ci_high - row.value == pytest.approx(1.96 * np.std(draws), rel=0.2)
+    assert row.value - row.ci_low == pytest.approx(row.ci_high - row.value)
+
+
 def test_several_features_of_one_class_share_its_images():
     params = RICH.metrics["spurious_ap"] | {"feature": "place"}
     context = replace(RICH, metrics={"spurious_ap": params})

@@ -152,6 +152,15 @@ def test_what_the_class_implies_is_taken_out_within_the_classes():
 
 
 @pytest.mark.usefixtures("few")
+def test_the_interval_within_the_classes_is_that_of_a_mean_over_classes_and_values():
+    """Four rates of 8 images each, weighted by 1/4: the error is at most 1/2 / sqrt(32)."""
+    row = find(score(selections()), "mask_probe_attribute_given_label", variant="place")
+    assert row.n == 32
+    assert 0 <= row.ci_low < row.value < row.ci_high <= 1
+    assert 0.1 < row.ci_high - row.ci_low < 1.1 * 2 * 1.96 * 0.5 / 32**0.5
+
+
+@pytest.mark.usefixtures("few")
 def test_the_order_of_the_rows_changes_no_bit():
     frame = selections()
     assert score(frame.sample(frac=1, random_state=1)) == score(frame)

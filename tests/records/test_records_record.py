@@ -7,7 +7,7 @@ import pytest
 from ifambench.errors import EXIT_ENVIRONMENT, EnvironmentProblem
 from ifambench.records import record as module
 from ifambench.records.record import read_record, record_text, write_record
-from ifambench.records.schema import SCHEMA_VERSION
+from ifambench.records.schema import SCHEMA_VERSION, Metric
 from tests.records.records_support import small_record
 
 
@@ -24,11 +24,33 @@ def test_round_trip_by_folder_and_file(tmp_path: Path):
 
 def test_nan_is_refused_with_its_key(tmp_path: Path):
     metric = {"metric": "accuracy", "value": float("nan"), "n": 1}
-    with pytest.raises(ValueError, match=r"metrics\[0\]\.value"):
-        write_record(tmp_path, small_record(metrics=[metric]))
+    with pytest.raises(ValueError, match=r"metrics\.0\.value"):
+        small_record(metrics=[metric])
     with pytest.raises(ValueError, match=r"recipe\.lr"):
-        record_text(small_record(recipe={"lr": float("inf")}))
+        write_record(tmp_path, small_record(recipe={"lr": float("inf")}))
+    built = [Metric.model_construct(metric="accuracy", value=float("nan"), n=1)]
+    with pytest.raises(ValueError, match=r"metrics\[0\]\.value"):
+        record_text(small_record().model_copy(update={"metrics": built}))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [
+        ('"metrics": [{"metric": "accuracy", "n": 1, "value": 1e999}]', "metrics.0.value"),
+        ('"recipe": {"optimizer": {"lr": -1e999}}', "recipe.optimizer.lr"),
+        ('"explaining": {"explainers": {"x": {"seconds": 1e999}}}', "explainers.x.seconds"),
+    ],
+)
+def test_a_number_beyond_all_bounds_is_refused_with_its_key(tmp_path: Path, part: str, key: str):
+    """JSON has no infinity, but numbers that are read as one."""
+    path = write_record(tmp_path, small_record())
+    name = part.partition(":")[0]
+    kept = [line for line in json.loads(path.read_text()).items() if f'"{line[0]}"' != name]
+    path.write_text(f"{json.dumps(dict(kept), indent=2)[:-2]},\n  {part}\n}}")
+    with pytest.raises(EnvironmentProblem) as caught:
+        read_record(tmp_path)
+    assert str(caught.value.where).endswith(key)
 
 
 @pytest.mark.parametrize(
@@ -124,3 +146,13 @@ def test_the_quick_way_takes_nothing_that_the_long_one_refuses(tmp_path, change)
     assert module._quickly(path) is None
     with pytest.raises(EnvironmentProblem):
         read_record(path)
+
+
+@pytest.mark.parametrize(
+    "file", ["../predictions.csv.gz", "/etc/hosts", "a/b.csv", "..", "", "a\\b"]
+)
+def test_a_table_lies_beside_its_record(tmp_path: Path, file: str):
+    _rewrite(tmp_path, tables={"predictions": {"file": file, "rows": 1, "sha256": "aa"}})
+    with pytest.raises(EnvironmentProblem) as caught:
+        read_record(tmp_path)
+    assert "tables.predictions.file" in str(caught.value.where)

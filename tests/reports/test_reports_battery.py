@@ -8,10 +8,11 @@ from rich.console import Console
 
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.reports import summary, tables
+from ifambench.reports.battery_images import BATTERY, images_note
 from ifambench.reports.battery_line import composite
-from ifambench.reports.battery_tables import BATTERY, battery_tables
+from ifambench.reports.battery_tables import battery_tables
 from ifambench.reports.html import render_html
-from ifambench.reports.rows import LABELS
+from ifambench.reports.labels import LABELS
 from ifambench.reports.section import Section, to_markdown, to_rich
 from tests.reports import synthetic
 
@@ -121,8 +122,8 @@ def test_a_table_for_each_question_in_80_columns(tested: RunRecord):
 
 def test_no_leak_is_shown_as_zero_and_no_number_as_such(tested: RunRecord):
     found = cells(tested, "leak")
-    assert found["logits, outside = zero"][:2] == ("0", "0.00")
-    assert found["logits, outside = nan"] == ("no number", "0.05", "64")
+    assert found["logits, outside = zero"][:3] == ("0", "0.00", "[-0.10, 0.10]")
+    assert found["logits, outside = nan"] == ("no number", "0.05", "[-0.05, 0.15]", "64")
     assert found["gradient of the logit"][0] == "0"
     assert "no numbers on 3 of 64" in " ".join(table(tested, "leak").notes)
     tiny = tested.model_copy(update={"metrics": [largest("leak", 3.21e-7, variant="zero")]})
@@ -138,7 +139,7 @@ def test_the_worst_group_stands_beside_the_rate_of_its_condition(tested: RunReco
         "95 % interval": "[0.21, 0.41]",
         "mask kept": "0.02",
         "mask alone": "0.28",
-        "worst group": "0.62 one on land",
+        "worst group": "0.62 one on land (n 16)",
         "n": "64",
     }
     same = found["mixed_same"]
@@ -189,20 +190,28 @@ def test_an_attack_that_never_succeeds_says_so(tested: RunRecord):
     assert "no attack succeeded" in " ".join(table(tested, "attack").notes)
 
 
+def test_the_strength_of_the_attack_stands_beside_it(tested: RunRecord):
+    assert "own mask. Where" in table(tested, "attack").notes[0]
+    how = {"battery": {"attack_steps": 20, "attack_epsilon": 8 / 255}}
+    told = table(tested.model_copy(update={"explaining": how}), "attack").notes[0]
+    assert "mask, 20 steps, each colour changed by at most 8/255. Where" in told
+
+
 def test_the_numbers_in_one_sentence(tested: RunRecord):
     text = composite(tested)
     assert text in summary.sentences(tested)
     worst = next(row for row in tested.metrics if row.metric == "worst_group_accuracy")
     first = "largest logit change when the outside of the fixed mask is replaced 0; "
-    assert text.startswith(f"The mask in numbers: {first}")
+    assert text.startswith(f"The mask in numbers, on 64 images: {first}")
     for part in (
         "no number under nan",
         "predictions flipped by a changed background 0.10 to 0.31",
         "the same with the mask kept 0.02",
         "closure IoU 0.83",
         "silhouette accuracy over chance +11 pp",
+        "predictions changed by an attack outside the mask 0.00",
         "mask area 0.25",
-        f"worst-group accuracy {worst.value:.3f}",
+        f"worst-group accuracy (all images) {worst.value:.3f}",
     ):
         assert part in text
 
@@ -244,3 +253,34 @@ def test_differences_of_scores_say_what_is_taken_off_what(tested: RunRecord):
 
 def test_a_random_stage_is_judged_at_the_same_area(tested: RunRecord):
     assert "Same area" in table(tested, "stages").notes[0]
+
+
+def sized(metric: str, n: int, group: str) -> Metric:
+    return item(metric, 0.5, group=group, n=n)
+
+
+def test_the_images_of_all_tables_are_named_once(record: RunRecord):
+    found = [*record.metrics, item("control_accuracy", 0.9, n=40, variant="own")]
+    sizes = dict(zip(record.groups, (9, 10, 10, 11), strict=True))
+    parts = [sized("free_flip_rate", n, name) for name, n in sizes.items()]
+    some = record.model_copy(update={"metrics": [*found, *parts]})
+    assert images_note(some).startswith(
+        "All tables of the mask are of the same 40 images, 9 to 11 of each group; their accuracy "
+        "is not that of all 1,280 ("
+    )
+    notes = [note for section in battery_tables(some) for note in section.notes]
+    assert notes.count(images_note(some)) == 1
+    same = [sized("free_flip_rate", 10, name) for name in record.groups]
+    alike = record.model_copy(update={"metrics": [*found, *same]})
+    assert "40 images, 10 of each group;" in images_note(alike)
+    lacking = record.model_copy(update={"metrics": [*found, *same[1:]]})
+    assert "of each group" not in images_note(lacking)
+
+
+def test_the_digits_of_a_column_are_those_of_its_narrowest_interval(record: RunRecord):
+    def iou(value: float, half: float, name: str) -> Metric:
+        return item("closure_iou", value, ci_low=value - half, ci_high=value + half, variant=name)
+
+    rows = [iou(0.4612, 0.055, "mean"), iou(0.4773, 0.064, "blur")]
+    changed = record.model_copy(update={"metrics": [*record.metrics, *rows]})
+    assert [line[1] for line in table(changed, "closure").rows] == ["0.461", "0.477"]

@@ -3,7 +3,10 @@ from __future__ import annotations
 import csv
 import io
 
-from ifambench.reports.csv_text import rows_csv, rows_of, sections_csv
+import pandas as pd
+import pytest
+
+from ifambench.reports.csv_text import frame_csv, rows_csv, rows_of, sections_csv
 from ifambench.reports.section import Column, Section
 
 FIRST = Section("first", "F", (Column("name"), Column("low"), Column("low")), (("a,b", "1", "2"),))
@@ -36,3 +39,27 @@ def test_several_tables_are_one_rectangle():
     found = read(sections_csv([FIRST, SECOND]))
     assert found[0] == {"table": "first", "name": "a,b", "low": "1", "low (2)": "2", "n": ""}
     assert found[1] == {"table": "second", "name": "c", "low": "", "low (2)": "", "n": "3"}
+
+
+@pytest.mark.parametrize(
+    "name", ["=cmd()", "@SUM(1)", "+cmd|' /C calc'!A0", "-2+3+cmd|'x'!A0", "-a", "\t=1"]
+)
+def test_no_spreadsheet_computes_a_name(name: str):
+    rows = [{"model": name, name: -0.5}]
+    inert = f"'{name}"
+    assert read(rows_csv(rows)) == [{"model": inert, inert: "-0.5"}]
+    assert read(frame_csv(pd.DataFrame({"model": [name], "value": [-0.5]})))[0]["model"] == inert
+    section = Section("k", "T", (Column("model"),), ((name,),))
+    assert read(sections_csv([section])) == [{"model": inert}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("-", "-0.4", "+7.0 pp", "-0.1 [-0.3, +0.1]", "-0.4 ± 0.1", "-0.03 (grad-cam@drop)"),
+        "ifam-vit",
+        "",
+    ],
+)
+def test_numbers_and_usual_names_stay_as_they_are(text: str):
+    assert read(rows_csv([{"a": text, "b": 1}])) == [{"a": text, "b": "1"}]

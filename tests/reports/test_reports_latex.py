@@ -20,6 +20,7 @@ ROWS = (("a_b & c", "0.9", "[0.8, 0.95]"), ("[x] {y}", "-0.4", "<- worst"))
         ("x < y > z | w", r"x \textless{} y \textgreater{} z \textbar{} w"),
         ("-0.3 pp, ifam-vit-8, 2-4", r"$-$0.3 pp, ifam-vit-8, 2-4"),
         ("0.1 ± 0.2 ↑", r"0.1 $\pm$ 0.2 $\uparrow$"),
+        ("with --all, a---b", r"with -{}-all, a-{}-{}-b"),  # no dashes are made of hyphens
         ("zwei\nZeilen", "zwei Zeilen"),
     ],
 )

@@ -64,6 +64,34 @@ def test_differences():
     assert numbers.signed(-0.127, 3) == "-0.127"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.0003, 0.05, "[+0.0003, +0.050]"),
+        (-0.05, -0.0004, "[-0.050, -0.0004]"),
+        (-1e-17, 0.05, "[+0.000, +0.050]"),
+        (0.0, 0.05, "[+0.000, +0.050]"),
+    ],
+)
+def test_a_limit_beside_zero_does_not_look_like_zero(low: float, high: float, text: str):
+    assert numbers.signed_interval(low, high, 3) == text
+
+
+@given(value=st.floats(-1, 1), bound=st.floats(-1, 1), places=st.integers(0, 4))
+def test_two_numbers_that_look_alike_are_alike(value: float, bound: float, places: int):
+    digits = numbers.apart(value, bound, places)
+    assert digits >= places
+    if f"{value:z.{digits}f}" == f"{bound:z.{digits}f}":
+        assert value == pytest.approx(bound, rel=1e-8, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0497, "0.0497"), (0.05, "0.050"), (0.0503, "0.0503"), (0.049999, "0.049999")]
+)
+def test_a_p_value_below_the_level_does_not_look_like_the_level(p: float, text: str):
+    assert numbers.p_value(p) == text
+
+
 def test_other_numbers():
     assert numbers.p_value(0.0004) == "< 0.001"
     assert numbers.p_value(0.0604) == "0.060"
@@ -74,9 +102,10 @@ def test_other_numbers():
         "1.5 kB",
         "2000.0 TB",
     ]
-    assert [numbers.duration(s) for s in (0.04, 59.9, 119.6, 3600)] == [
+    assert [numbers.duration(s) for s in (0.04, 59.9, 59.97, 119.6, 3600)] == [
         "0.0 s",
         "59.9 s",
+        "1 min 0 s",
         "2 min 0 s",
         "1 h 0 min",
     ]

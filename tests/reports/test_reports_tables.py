@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,14 @@ from ifambench.reports.protocol import (
     recipe_section,
 )
 from ifambench.reports.rows import class_name
-from ifambench.reports.section import Column, Section, escape_markdown, to_markdown, to_rich
+from ifambench.reports.section import (
+    Column,
+    Section,
+    escape_markdown,
+    fenced,
+    to_markdown,
+    to_rich,
+)
 from tests.reports.golden_support import assert_golden
 
 
@@ -96,6 +104,30 @@ def test_markdown_escapes_cells():
     assert "| :--- | ---: |" in text
     assert "[a](b)" not in text
     assert escape_markdown("[0.1, 0.2] <- worst") == "[0.1, 0.2] <- worst"
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("waterbird_on_land", "waterbird_on_land"),  # within a word nothing is emphasised
+        ("_a_ __init__ x_", r"\_a\_ \_\_init\_\_ x\_"),
+        ("~~worse~~ better", r"\~\~worse\~\~ better"),
+        ("$x$", r"\$x\$"),
+        ("&lt;b&gt; &#60; A & B", "&amp;lt;b&amp;gt; &amp;#60; A & B"),
+        ("<script>alert(1)</script>", "&lt;script>alert(1)&lt;/script>"),
+        ("a\r\nb", "a  b"),
+    ],
+)
+def test_no_name_changes_how_it_is_shown(text: str, escaped: str):
+    assert escape_markdown(text) == escaped
+
+
+@pytest.mark.parametrize("text", ["a", "`a`", "```\n# A heading\n```", "````"])
+def test_no_text_ends_its_block_of_code(text: str):
+    first, *inside, last = fenced(text, "sh").splitlines()
+    assert first == f"{last}sh"
+    assert "\n".join(inside) == text
+    assert len(last) > max(map(len, re.findall("`+", text)), default=2)
 
 
 def test_worst_group_is_marked(record: RunRecord):

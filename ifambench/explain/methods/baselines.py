@@ -1,8 +1,8 @@
 """Explanations that know nothing of the model: what any explainer has to beat.
 
 `random` is the floor of every comparison. `center` is strong wherever objects are in the middle.
-`uniform` prefers no patch: ties are broken at random, so its curves are those of one random order,
-and its relevance mass is the area of the object.
+`uniform` prefers no patch: ties are broken at random, so its curves are the mean of a few random
+orders (`ranking.TIE_DRAWS`), and its relevance mass is the area of the object.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ EXPLAINERS = {
         "forwards": [0, 0],
         "family": "control",
         "binary": False,
+        "tied": True,
         "class_specific": False,
     },
     "uniform": {
@@ -45,7 +46,7 @@ EXPLAINERS = {
         "forwards": [0, 0],
         "family": "control",
         "binary": False,
-        "constant": True,
+        "tied": True,
         "class_specific": False,
     },
 }

@@ -17,7 +17,7 @@ from torch import Tensor
 from ifambench.explain.base import ExplainContext
 from ifambench.explain.methods.chunks import in_chunks
 from ifambench.explain.methods.gradients import carried, inside_of, positive_influence, traced
-from ifambench.explain.methods.grid import on_grid
+from ifambench.explain.methods.grid import tokens_on_grid
 from ifambench.models.base import Classifier
 
 EXPLAINERS = {
@@ -44,4 +44,4 @@ def generic_attention(
     layers = reversed(range(len(of_heads)))
     influence = (positive_influence(trace, layer, of_heads[layer]) for layer in layers)
     rows = carried(trace.readout.detach(), influence)
-    return on_grid(model, trace, rows[:, model.num_prefix_tokens :])
+    return tokens_on_grid(model, trace, rows)

@@ -17,7 +17,7 @@ from torch import Tensor
 from ifambench.explain.base import ExplainContext
 from ifambench.explain.methods.chunks import in_chunks
 from ifambench.explain.methods.gradients import inside_of, positive_influence, read_rows, traced
-from ifambench.explain.methods.grid import on_grid
+from ifambench.explain.methods.grid import tokens_on_grid
 from ifambench.models.base import Classifier
 
 EXPLAINERS = {
@@ -42,4 +42,4 @@ def gradient_attention(
     with traced(model, images, targets, context) as (trace, chosen):
         (of_heads,) = torch.autograd.grad(chosen, inside_of(trace).heads[-1])
     rows = read_rows(trace.readout.detach(), positive_influence(trace, -1, of_heads))
-    return on_grid(model, trace, rows[:, model.num_prefix_tokens :])
+    return tokens_on_grid(model, trace, rows)

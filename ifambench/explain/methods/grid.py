@@ -26,6 +26,11 @@ def on_grid(model: Classifier, trace: Trace, values: Tensor) -> Tensor:
     return grid[:, :-1].reshape(-1, h, w)
 
 
+def tokens_on_grid(model: Classifier, trace: Trace, values: Tensor) -> Tensor:
+    """As `on_grid`, from values of all tokens (B, P + n): those of the prefix are left out."""
+    return on_grid(model, trace, values[:, model.num_prefix_tokens :])
+
+
 def _below(values: Tensor, kept: Tensor) -> Tensor:
     """The value of dropped patches, (B, 1)."""
     # the added column is not a patch: it makes the extremes exist where no patch is kept

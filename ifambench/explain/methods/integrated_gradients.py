@@ -5,13 +5,12 @@ With s the logit of the target class and the baseline 0, the mean colour after n
     relevance_p = sum over the channels and pixels of p of x * integral of ds/dx (a x) da,
 
 with a from 0 to 1, by Gauss-Legendre quadrature with `STEPS` points. Without quadrature error the
-relevance adds up to s(x) - s(0). On trained transformers the error need not be small:
-`integrated_with_delta` tells it.
+relevance adds up to s(x) - s(0). On trained transformers the error need not be small; it is the sum
+of the relevance less s(x) - s(0), which are two forward passes.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ifambench.explain.base import ExplainContext
@@ -41,29 +40,6 @@ def integrated_gradients(
     model: Classifier, images: Tensor, targets: Tensor, context: ExplainContext
 ) -> Tensor:
     """Sum of the integrated gradient per patch."""
-    return pool_pixels(model, _attributed(model, images, targets, context))
-
-
-def integrated_with_delta(
-    model: Classifier, images: Tensor, targets: Tensor, context: ExplainContext
-) -> tuple[Tensor, Tensor]:
-    """The relevance, and by how much it misses completeness.
-
-    Returns:
-        relevance (B, h, w), and (B,) the sum of the relevance minus (s(x) - s(0)), in logits. Two
-        forward passes more.
-    """
-    found = _attributed(model, images, targets, context)
-    score = target_logit(model)
-    with torch.no_grad():
-        ends = [score(pixels, targets, context.masks) for pixels in (images, images * 0)]
-    return pool_pixels(model, found), found.flatten(1).sum(dim=1) - (ends[0] - ends[1])
-
-
-def _attributed(
-    model: Classifier, images: Tensor, targets: Tensor, context: ExplainContext
-) -> Tensor:
-    """Per pixel, (B, 3, H, W)."""
     from captum.attr import IntegratedGradients
 
     with graph_inputs(images, targets, context) as (pixels, rest):
@@ -76,4 +52,4 @@ def _attributed(
             # as many points at a time as fit; captum never takes less than all images
             internal_batch_size=max(chunk_size(model, context.batch_size), len(images)),
         )
-    return found.detach()
+    return pool_pixels(model, found.detach())

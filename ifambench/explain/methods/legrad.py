@@ -22,7 +22,7 @@ from torch import Tensor
 from ifambench.explain.base import ExplainContext
 from ifambench.explain.methods.chunks import in_chunks
 from ifambench.explain.methods.gradients import attention_gradient, inside_of, traced
-from ifambench.explain.methods.grid import on_grid
+from ifambench.explain.methods.grid import tokens_on_grid
 from ifambench.models.base import Classifier, Trace
 
 EXPLAINERS = {
@@ -47,8 +47,7 @@ def legrad(model: Classifier, images: Tensor, targets: Tensor, context: ExplainC
         (of_class,) = torch.autograd.grad(chosen, raw, retain_graph=True)  # (B, C): 1 at the target
         layers = range(len(inside_of(trace).heads))
         maps = [_layer(trace, layer, of_class) for layer in layers]
-    values = torch.stack(maps).mean(dim=0)[:, model.num_prefix_tokens :]
-    return on_grid(model, trace, values)
+    return tokens_on_grid(model, trace, torch.stack(maps).mean(dim=0))
 
 
 def _layer(trace: Trace, layer: int, of_class: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ifambench.explain.base import ExplainContext
 from ifambench.explain.methods.chunks import in_chunks
 from ifambench.explain.methods.gradients import read_rows
-from ifambench.explain.methods.grid import on_grid
+from ifambench.explain.methods.grid import tokens_on_grid
 from ifambench.models.base import Classifier
 
 EXPLAINERS = {
@@ -38,4 +38,4 @@ def raw_attention(
     with torch.no_grad():
         trace = model.trace(images, context.masks)
     rows = read_rows(trace.readout, trace.attention[-1].mean(dim=1))
-    return on_grid(model, trace, rows[:, model.num_prefix_tokens :])
+    return tokens_on_grid(model, trace, rows)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ifambench.explain.base import ExplainContext
 from ifambench.explain.methods.chunks import in_chunks
-from ifambench.explain.methods.grid import on_grid
+from ifambench.explain.methods.grid import tokens_on_grid
 from ifambench.models.base import Classifier
 
 EXPLAINERS = {
@@ -44,7 +44,7 @@ def attention_rollout(
     with torch.no_grad():
         trace = model.trace(images, context.masks)
     rows = rollout(trace.attention, trace.readout)
-    return on_grid(model, trace, rows[:, model.num_prefix_tokens :])
+    return tokens_on_grid(model, trace, rows)
 
 
 def rollout(attention: Sequence[Tensor], readout: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor
 from ifambench.explain.base import ExplainContext
 from ifambench.explain.methods.chunks import in_chunks
 from ifambench.explain.methods.gradients import attention_gradient, carried, inside_of, traced
-from ifambench.explain.methods.grid import on_grid
+from ifambench.explain.methods.grid import tokens_on_grid
 from ifambench.explain.methods.relevance_rules import (
     BlockValues,
     through_block,
@@ -61,7 +61,7 @@ def transformer_attribution(
     with torch.no_grad():
         influence = _influence(trace, of_class, of_heads)
         rows = carried(trace.readout, influence)
-    return on_grid(model, trace, rows[:, model.num_prefix_tokens :])
+    return tokens_on_grid(model, trace, rows)
 
 
 def _precise(model: Classifier, images: Tensor) -> tuple[Classifier, Tensor]:

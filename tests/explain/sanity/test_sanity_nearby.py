@@ -140,9 +140,9 @@ def test_random_logit_compares_with_the_map_of_that_class() -> None:
     assert (found < 0.999).any()
 
 
-def test_two_classes_of_one_logit_are_opposite() -> None:
-    """With two classes the other one is known, and its Grad-CAM needs no random draw."""
+def test_of_two_classes_the_other_one_is_known() -> None:
     assert other_classes(subject(Additive(), IMAGES, target=1), 2).tolist() == [0, 0, 0]
+    assert other_classes(subject(Additive(), IMAGES, target=0), 2).tolist() == [1, 1, 1]
 
 
 def test_explainers_without_class_have_one_and_one_class_has_none() -> None:

@@ -11,8 +11,10 @@ from ifambench.errors import UsageError
 from ifambench.explain import images as parts
 from ifambench.explain.images import ExplainSettings
 from ifambench.explain.measure import explain_rows
-from ifambench.explain.sanity import sanity_rows
+from ifambench.explain.sanity import forwards_ahead, sanity_rows
+from ifambench.explain.sanity import subject as subjects
 from ifambench.explain.sanity.randomise import depths, randomised
+from ifambench.explain.sanity.subsets import SUBSETS
 from ifambench.metrics.sanity import COLUMNS, METRICS
 from ifambench.predict.journal import Journal
 from ifambench.predict.loop import predict
@@ -74,6 +76,15 @@ def test_every_image_has_every_check_once(kind: str) -> None:
     assert not table.duplicated(["id", "explainer", "check"]).any()
     groups = table.drop_duplicates("id").set_index("id")["group"]
     assert groups.to_dict() == dict(zip(ROWS["id"], ROWS["group"], strict=True))
+
+
+def test_passes_ahead_are_one_map_for_each_that_is_made(monkeypatch) -> None:
+    made = []
+    original = subjects.relevance_of
+    monkeypatch.setattr(subjects, "relevance_of", lambda *given: made.append(1) or original(*given))
+    run("plain", ["grad-cam"], ROWS[:1])
+    passes = 3 * len(made)  # of Grad-CAM: a pass forward, and one backward, which counts as two
+    assert forwards_ahead(MODELS["plain"], ["grad-cam"]) == 1 + SUBSETS + passes
 
 
 def test_similarities_lie_between_minus_one_and_one(kind: str) -> None:
