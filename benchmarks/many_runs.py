@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from ifambench.errors import EXIT_ENVIRONMENT, EXIT_PARTIAL, IfamBenchError
-from ifambench.plan import RunRequest
+from ifambench.request import RunRequest
 
 
 def main() -> int:

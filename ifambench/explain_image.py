@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +15,8 @@ from ifambench.data.manifest import SuiteData
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.explain.base import EXPLAINER_REGISTRY
 from ifambench.explain.measure import ExplainSettings, explain_rows
-from ifambench.loaded import RunModel, load_run_model
+from ifambench.image_model import class_index, named_model
 from ifambench.models.base import Classifier
-from ifambench.models.catalog import choose_model
-from ifambench.models.load import load_model
-from ifambench.models.missing import is_here
-from ifambench.models.timm_import import import_timm
 from ifambench.plan_explain import PER_PATCH, choose_explainers
 from ifambench.predict.forward import (
     evaluating,
@@ -31,15 +26,10 @@ from ifambench.predict.forward import (
 )
 from ifambench.predict.loop import classify
 from ifambench.progress import Progress
-from ifambench.records.record import RECORD_FILE, read_record
 from ifambench.reports.map_sheet import MapSheet
-from ifambench.suites.checks import IMAGENET_CLASSES
-from ifambench.suites.labels import IMAGENET, label_set
 from ifambench.suites.spec import Groups, Suite
 
 _TOP = 5
-_LISTED = 20
-"""Classes that an error names, at most."""
 _COLUMNS = ("explainer", "deletion_auc", "insertion_auc", "srg", "gini", "area")
 
 
@@ -114,7 +104,7 @@ def explain_image(asked: ImageRequest, progress: Progress | None = None) -> Imag
         EnvironmentProblem: If the image cannot be decoded, or weights are missing or damaged.
     """
     _check_image(asked.image)
-    model, names = _model(asked)
+    model, names = named_model(asked.model, asked.device, asked.offline)
     explainers, left_out = choose_explainers(asked.explainers, model, masks=False)
     pixels = _read(asked.image, model)
     data = _data(asked.image, pixels)
@@ -123,7 +113,7 @@ def explain_image(asked: ImageRequest, progress: Progress | None = None) -> Imag
     refuse_non_finite(found.logits.cpu().numpy(), [asked.image.name], "the logits are")
     probability = probabilities(found.scores)[0]
     predicted = int(found.logits.argmax(dim=1))
-    target = predicted if asked.target is None else _class(asked.target, names, len(probability))
+    target = predicted if asked.target is None else class_index(asked.target, names)
     data.manifest["y"] = target
     given = data.manifest[["id", "variant"]].assign(
         y_pred=predicted, prob_pred=probability[predicted], prob_true=probability[target]
@@ -169,102 +159,6 @@ def _read(path: Path, model: Classifier) -> NDArray[np.uint8]:
         raise EnvironmentProblem(
             error.what, where=str(path), next_step="name a file that Pillow can read"
         ) from error
-
-
-def _model(asked: ImageRequest) -> tuple[Classifier, list[str]]:
-    """The model on the device, and the name of each class."""
-    run = Path(asked.model)
-    folder = run.parent if run.name == RECORD_FILE else run
-    if (folder / RECORD_FILE).is_file():
-        loaded = _of_run(folder, asked.device)
-        model, labels = loaded.model, loaded.record.labels
-    else:
-        model, labels = _given(asked), _labels_beside(asked.model)
-        _refuse_true_masks(model)
-        model = model.to(asked.device).eval()
-    return model, _names(labels, model.num_classes)
-
-
-def _of_run(folder: Path, device: torch.device | str) -> RunModel:
-    path, record = folder / "weights.safetensors", read_record(folder)
-    if record.model.weights.source == "trained here" and not path.is_file():
-        raise EnvironmentProblem(
-            "the weights of the run are not stored",
-            where=str(path),
-            next_step=f"put the file there, or repeat the run: {record.command} --fresh",
-        )
-    return load_run_model(folder, device, check=_refuse_true_masks)
-
-
-def _given(asked: ImageRequest) -> Classifier:
-    if "/" in asked.model and ":" not in asked.model:
-        raise UsageError(
-            "there is no run in this folder" if Path(asked.model).is_dir() else "there is no run",
-            where=f"--model {asked.model}",
-            choices=["a run folder", "ckpt:PATH", "hf-hub:OWNER/REPO", "timm:ARCHITECTURE.TAG"],
-            next_step="name a folder that holds run.json",
-        )
-    source = choose_model(asked.model).source
-    if source is None:
-        raise UsageError(
-            f"{asked.model} is an architecture: it has no weights to explain",
-            where="--model",
-            choices=["a run folder", "ckpt:PATH", "hf-hub:OWNER/REPO", "timm:ARCHITECTURE.TAG"],
-            next_step=f"ifambench run SUITE --model {asked.model}",
-        )
-    if asked.offline and not is_here(source):
-        raise EnvironmentProblem(
-            f"the weights {source} are not on this machine",
-            where="--offline",
-            next_step="give the command once without --offline",
-        )
-    return load_model(asked.model)
-
-
-def _labels_beside(model: str) -> list[str]:
-    """The labels of the run that a weights file lies in, if it does."""
-    path = Path(model.removeprefix("ckpt:")).expanduser()
-    folder = path if path.is_dir() else path.parent
-    there = model.startswith("ckpt:") and (folder / RECORD_FILE).is_file()
-    return read_record(folder).labels if there else []
-
-
-def _refuse_true_masks(model: Classifier) -> None:
-    if "true_masks" in model.capabilities:
-        raise UsageError(
-            "the model is shown the true object, which a single image does not have",
-            where="--model",
-            next_step="choose a model that needs no true masks",
-        )
-
-
-def _names(labels: list[str], count: int) -> list[str]:
-    if not labels and count == IMAGENET_CLASSES:
-        labels = _imagenet_names()
-    return [labels[k] if k < len(labels) else f"class {k}" for k in range(count)]
-
-
-def _imagenet_names() -> list[str]:
-    """A word for each class, and its WordNet id."""
-    info = import_timm().data.ImageNetInfo(IMAGENET)
-    words = [info.index_to_description(k).split(",")[0] for k in range(IMAGENET_CLASSES)]
-    return [f"{word} ({key})" for word, key in zip(words, label_set(IMAGENET), strict=True)]
-
-
-def _class(text: str, names: list[str], count: int) -> int:
-    for index, name in enumerate(names):
-        if text in (name, *name.removesuffix(")").split(" (")):
-            return index
-    if text.isascii() and text.isdecimal() and int(text) < count:
-        return int(text)
-    few = names if count <= _LISTED else []
-    close = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
-    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-    raise UsageError(
-        f'the model has no class "{text}"{hint}',
-        where="--target",
-        choices=[*few, f"an index from 0 to {count - 1}"],
-    )
 
 
 def _data(path: Path, pixels: NDArray[np.uint8]) -> SuiteData:

@@ -25,7 +25,7 @@ from ifambench.gallery import gallery_of
 from ifambench.measuring import Measured, Subject, measure
 from ifambench.metrics.base import Tables
 from ifambench.models.interventions import remove_parts
-from ifambench.plan import RunPlan, RunRequest, make_plan
+from ifambench.plan import RunPlan, make_plan
 from ifambench.predict.journal import Journal
 from ifambench.predict.loop import predict
 from ifambench.progress import Progress
@@ -44,6 +44,7 @@ from ifambench.records.store import (
 )
 from ifambench.reports.training_picture import write_training_picture
 from ifambench.reports.write import write_reports
+from ifambench.request import RunRequest
 from ifambench.rescore import scored
 from ifambench.reuse import Stored, stored_run
 from ifambench.train.crew import Crew

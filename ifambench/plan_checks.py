@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import torch
 
@@ -14,11 +14,9 @@ from ifambench.models.catalog import ModelChoice, builder_options
 from ifambench.models.ifam import Ifam
 from ifambench.models.interventions import remove_parts
 from ifambench.plan_explain import ALL, PER_PATCH
+from ifambench.request import RunRequest
 from ifambench.suites.spec import Suite, Target
 from ifambench.train.recipes import ARCHITECTURE
-
-if TYPE_CHECKING:
-    from ifambench.plan import RunRequest
 
 #: What a linear probe reads of a recipe; nothing is trained by gradient.
 _OF_A_PROBE = ("image_size", "init", "probe_strengths", "source")

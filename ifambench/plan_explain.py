@@ -17,11 +17,11 @@ from ifambench.explain.operators import check_operator, labels_of
 from ifambench.explain.ranking import PROTOCOL
 from ifambench.metrics.deletion import FLOOR
 from ifambench.records.key import digest
+from ifambench.request import RunRequest
 from ifambench.suites.spec import Explain, Operator, Protocol
 
 if TYPE_CHECKING:
     from ifambench.models.base import Classifier
-    from ifambench.plan import RunRequest
 
 ALL = "all"
 """In place of a number of images or of the name of an explainer."""

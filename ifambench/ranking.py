@@ -4,11 +4,8 @@ One row is one model on one suite (id and major version) under one protocol, agg
 training seeds. Ranks are by the mean of the primary metric, the largest first or the smallest,
 whichever is better, and models that cannot be told apart share one: going down the list, a model
 gets the rank of the leader above it unless the 95 % interval of their difference excludes 0, in
-which case it takes its own position and leads from there on. With two or more seeds on both sides
-that interval is Welch's over seeds, unless no seed differs from another of its model: an interval
-without width would tell any two models apart. Else it is the interval of a difference of two
-independent numbers (MOVER) from their limits, averaged over seeds. Single runs whose metric has no
-interval cannot be told apart.
+which case it takes its own position and leads from there on (`ifambench.over_seeds`). Single runs
+whose metric has no interval cannot be told apart.
 
 Runs that are not complete, that were selected on the test split, that have another size than the
 default or whose protocol is not ranked are listed apart, without a rank; so are given weights that
@@ -20,7 +17,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -29,11 +25,11 @@ import pandas as pd
 
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.metrics.deletion import FLOOR
-from ifambench.metrics.uncertainty import paired_t, welch
+from ifambench.over_seeds import STATISTICS, distinguishable, limits, sample_of, statistics
 from ifambench.records.index import Damaged, RunIndex, all_rows
-from ifambench.records.row import HEADLINES, RunRow, Value
+from ifambench.records.row import HEADLINES, RunRow
 from ifambench.reports.backbone import backbone_class
-from ifambench.reports.rows import is_fraction, label
+from ifambench.reports.rows import label
 
 CONTROLS = frozenset({FLOOR, "center", "uniform"})
 """Explainers that know nothing about the model; never a model's best explainer."""
@@ -48,11 +44,6 @@ VERIFIED, REPORTED, DIFFERS = "verified", "reported", "differs"
 """What is known of the numbers of a run: the stored tables give them again, there are no tables
 that could, or they give others."""
 
-_NO_SPREAD = 1e-12
-_FAR = 1e9
-"""Limit of a number without an interval."""
-
-_STATISTICS = ("_mean", "_std", "_min")
 _IDENTITY = (
     *("suite", "protocol", "primary", "model", "method", "labels_needed", "selection"),
     "unranked",
@@ -61,11 +52,11 @@ BOARD = ("suite", "protocol", "primary")
 """The columns that say which models are ranked against each other."""
 COLUMNS = (
     *("suite", "protocol", "rank", "model", "method", "labels_needed", "selection", "seeds"),
-    *("primary", *(f"primary{kind}" for kind in _STATISTICS)),
-    *(f"{name}{kind}" for name in HEADLINES for kind in _STATISTICS),
-    *(f"mask_iou{kind}" for kind in _STATISTICS),
+    *("primary", *(f"primary{kind}" for kind in STATISTICS)),
+    *(f"{name}{kind}" for name in HEADLINES for kind in STATISTICS),
+    *(f"mask_iou{kind}" for kind in STATISTICS),
     "explainer",
-    *(f"srg{kind}" for kind in _STATISTICS),
+    *(f"srg{kind}" for kind in STATISTICS),
     "unranked",
     *("primary_ci_low", "primary_ci_high", "backbone", "parameters", "evidence", "runs"),
 )
@@ -121,7 +112,7 @@ def rank(runs: Iterable[RunRow], evidence: Mapping[str, str] | None = None) -> p
     for _, part in groupby(ranked, key=_board):
         _assign_ranks(list(part))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = [name for name in COLUMNS if name.endswith(_STATISTICS)]
+    numbers = [name for name in COLUMNS if name.endswith(STATISTICS)]
     numbers += ["primary_ci_low", "primary_ci_high"]
     whole = {"rank": "Int64", "seeds": "int64", "parameters": "int64"}
     return frame.astype(dict.fromkeys(numbers, "float64") | whole)
@@ -174,15 +165,15 @@ def _model_row(
     row: dict[str, Any] = dict(zip(_IDENTITY, key, strict=True))
     row |= {"rank": None, "seeds": len(runs), "explainer": None}
     for metric in HEADLINES:
-        row |= _statistics(metric, [_number(run, metric) for run in runs])
+        row |= statistics(metric, [_number(run, metric) for run in runs])
     row |= _best("mask_iou", runs)[1]
     row["explainer"], srg = _best("srg", runs)
     first = [run.values.get(row["primary"]) for run in runs]
-    row |= _statistics("primary", [_number(run, row["primary"]) for run in runs])
-    row["_primary"] = _sample(first)
+    row |= statistics("primary", [_number(run, row["primary"]) for run in runs])
+    row["_primary"] = sample_of(first)
     if row["_primary"] is None and not row["unranked"]:
         row["unranked"] = f"no {label(row['primary'])}"
-    return row | srg | _limits(str(row["primary"]), first) | _described(runs, evidence)
+    return row | srg | limits(str(row["primary"]), first) | _described(runs, evidence)
 
 
 def _number(run: RunRow, metric: str) -> float | None:
@@ -202,41 +193,6 @@ def _described(runs: Sequence[RunRow], evidence: Mapping[str, str] | None) -> di
     }
 
 
-def _limits(metric: str, found: Sequence[Value | None]) -> dict[str, float | None]:
-    """The 95 % limits of the mean over seeds, or those of the only run.
-
-    Two seeds can have limits far outside of what a fraction can be; what is outside is cut off.
-    """
-    rows = [row for row in found if row is not None and row.value is not None]
-    low = high = None
-    if rows and len(rows) == len(found):
-        values = [float(row.value or 0.0) for row in rows]
-        several = len(values) > 1
-        low, high = paired_t([0.0] * len(values), values)[:2] if several else rows[0][1:3]
-        if several and is_fraction(metric):
-            low, high = max(float(low or 0.0), 0.0), min(float(high or 0.0), 1.0)
-    return {"primary_ci_low": low, "primary_ci_high": high}
-
-
-def _statistics(metric: str, found: Sequence[float | None]) -> dict[str, float | None]:
-    values = [value for value in found if value is not None]
-    names = [f"{metric}{kind}" for kind in _STATISTICS]
-    if len(values) < len(found):
-        return dict.fromkeys(names)
-    std = _std(values) if len(values) > 1 else None
-    return dict(zip(names, (_mean(values), std, min(values)), strict=True))
-
-
-def _mean(values: Sequence[float]) -> float:
-    """The sum is exact, so that neither the order nor the machine matters; nor is numpy faster."""
-    return math.fsum(values) / len(values)
-
-
-def _std(values: Sequence[float]) -> float:
-    mean = _mean(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
 def _best(metric: str, runs: Sequence[RunRow]) -> tuple[str | None, dict[str, float | None]]:
     """The explainer with the largest mean over seeds, and its statistics; controls do not count."""
     by_explainer: dict[str, list[float | None]] = defaultdict(list)
@@ -245,7 +201,7 @@ def _best(metric: str, runs: Sequence[RunRow]) -> tuple[str | None, dict[str, fl
             if name == metric and explainer not in CONTROLS:
                 by_explainer[explainer].append(value)
     found = {
-        name: _statistics(metric, rows)
+        name: statistics(metric, rows)
         for name, rows in sorted(by_explainer.items())
         if len(rows) == len(runs)
     }
@@ -253,42 +209,9 @@ def _best(metric: str, runs: Sequence[RunRow]) -> tuple[str | None, dict[str, fl
         name: mean for name, row in found.items() if (mean := row[f"{metric}_mean"]) is not None
     }
     if not known:
-        return None, _statistics(metric, [None])
+        return None, statistics(metric, [None])
     best = max(known, key=lambda name: known[name])
     return best, found[best]
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """The primary metric over seeds, larger being better, with the mean limits of one run."""
-
-    values: tuple[float, ...]
-    low: float
-    high: float
-
-    @property
-    def mean(self) -> float:
-        return _mean(self.values)
-
-    @property
-    def varies(self) -> bool:
-        """Whether the seeds have a spread; those of weights that were given have none."""
-        return max(self.values) - min(self.values) > _NO_SPREAD
-
-
-def _sample(found: Sequence[Value | None]) -> _Sample | None:
-    """None when a seed has no value. Where lower is better, all is negated."""
-    rows = [row for row in found if row is not None and row.value is not None]
-    if len(rows) < len(found):
-        return None
-    sign = -1.0 if any(row.higher_is_better is False for row in rows) else 1.0
-    ends = [sorted((sign * _or(row.ci_low, -_FAR), sign * _or(row.ci_high, _FAR))) for row in rows]
-    low, high = (_mean([pair[end] for pair in ends]) for end in (0, 1))
-    return _Sample(tuple(sign * float(row.value or 0.0) for row in rows), low, high)
-
-
-def _or(limit: float | None, other: float) -> float:
-    return other if limit is None else limit
 
 
 def _order(row: dict[str, Any]) -> tuple[float, str]:
@@ -301,14 +224,6 @@ def _assign_ranks(rows: list[dict[str, Any]]) -> None:
     """Rank the rows of one board, which are in order."""
     leader = 0
     for position, row in enumerate(rows):
-        if _distinguishable(rows[leader]["_primary"], row["_primary"]):
+        if distinguishable(rows[leader]["_primary"], row["_primary"]):
             leader = position
         row["rank"] = leader + 1
-
-
-def _distinguishable(leader: _Sample, other: _Sample) -> bool:
-    """Whether the interval of leader - other excludes 0; see the module's text."""
-    if min(len(leader.values), len(other.values)) > 1 and (leader.varies or other.varies):
-        return welch(other.values, leader.values).low > 0
-    below = math.hypot(leader.mean - leader.low, other.high - other.mean)
-    return leader.mean - other.mean > below

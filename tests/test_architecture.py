@@ -17,10 +17,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BASE = {"errors", "settings", "registry", "progress", "atomic"}
 RECORDS = {"rescore", "metrics", "records", "comparable", "comparison", "compare_seeds", "gates"}
 RECORDS |= {"board", "ranking", "reports", "verdict", "verified"}
-RECORDS |= {"compare_costs", "compare_warnings", "gate_bars"}
+RECORDS |= {"compare_costs", "compare_warnings", "gate_bars", "over_seeds"}
 WORK = {"train", "predict", "explain", "battery"}
 FLOW = {"pipeline", "plan", "plan_checks", "assemble", "gallery", "loaded", "parts", "mask_samples"}
-FLOW |= {"plan_explain", "measuring", "reuse", "explain_image"}
+FLOW |= {"plan_explain", "measuring", "reuse", "explain_image", "image_model", "request"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(RECORDS, BASE | RECORDS | {"suites", "data"}),

@@ -12,8 +12,9 @@ from ifambench.board import check, collect, rank
 from ifambench.comparable import record_differences
 from ifambench.errors import EXIT_ENVIRONMENT, EXIT_PARTIAL, EXIT_USAGE, EnvironmentProblem
 from ifambench.models.vit import micro_vit
-from ifambench.pipeline import RunRequest, run
+from ifambench.pipeline import run
 from ifambench.progress import Progress
+from ifambench.request import RunRequest
 from ifambench.rescore import rescore
 from tests.cli.conftest import _plain_place, cli
 from tests.data.bird_files import table_rows, write_birds, write_suite, write_table

@@ -5,9 +5,10 @@ import shutil
 import pytest
 
 from ifambench.errors import EnvironmentProblem, RunInterrupted
-from ifambench.pipeline import RunRequest, run
+from ifambench.pipeline import run
 from ifambench.progress import Progress
 from ifambench.records.store import load_run, read_record
+from ifambench.request import RunRequest
 from ifambench.rescore import rescore
 from tests.tiny import write_tiny_suite
 

@@ -15,10 +15,11 @@ from ifambench.errors import (
     RunInterrupted,
     UsageError,
 )
-from ifambench.pipeline import RunRequest, make_plan, run, train
+from ifambench.pipeline import make_plan, run, train
 from ifambench.progress import Progress
 from ifambench.records.lock import run_lock
 from ifambench.records.store import load_gallery, load_run, read_record, write_record, write_table
+from ifambench.request import RunRequest
 from ifambench.rescore import rescore
 from ifambench.train.pretrain import PretrainRequest, pretrain
 from tests.tiny import write_tiny_suite

@@ -8,8 +8,9 @@ import torch
 from ifambench.cli.next_run import next_command
 from ifambench.errors import UsageError
 from ifambench.models.catalog import choose_model
-from ifambench.pipeline import RunRequest, make_plan, run, train
+from ifambench.pipeline import make_plan, run, train
 from ifambench.progress import Progress
+from ifambench.request import RunRequest
 from tests.models.small_ifam import published_state, tiny_ifam
 from tests.tiny import write_tiny_suite
 

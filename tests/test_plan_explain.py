@@ -6,9 +6,10 @@ import pytest
 
 from ifambench.errors import UsageError
 from ifambench.explain.base import EXPLAINER_REGISTRY
-from ifambench.plan import RunRequest, make_plan
+from ifambench.plan import make_plan
 from ifambench.plan_explain import EVERY_IMAGE, ExplainPlan
 from ifambench.records.key import digest
+from ifambench.request import RunRequest
 from ifambench.suites.spec import Explain
 from tests.tiny import write_tiny_suite
 

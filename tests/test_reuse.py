@@ -8,9 +8,10 @@ import pytest
 
 from ifambench import pipeline
 from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
-from ifambench.pipeline import RunRequest, make_plan, run, train
+from ifambench.pipeline import make_plan, run, train
 from ifambench.progress import Progress
 from ifambench.records.store import load_run, read_record
+from ifambench.request import RunRequest
 from ifambench.rescore import rescore
 from ifambench.reuse import Stored
 from ifambench.train import fit

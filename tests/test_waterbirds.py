@@ -8,9 +8,10 @@ import pytest
 from ifambench.assemble import started_record
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.models.catalog import choose_model
-from ifambench.pipeline import RunRequest, make_plan, run
+from ifambench.pipeline import make_plan, run
 from ifambench.progress import Progress
 from ifambench.records.store import read_table
+from ifambench.request import RunRequest
 from ifambench.suites.catalog import load_suite
 from ifambench.train.facts import training_facts
 from ifambench.train.recipes import recipe_for

@@ -9,14 +9,12 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 from ifambench.cli.catalogues import EXPLAINERS
 from ifambench.cli.options_measuring import operators
 from ifambench.errors import EnvironmentProblem, UsageError, unknown_name
-
-if TYPE_CHECKING:
-    from ifambench.pipeline import RunRequest
+from ifambench.request import RunRequest
 
 ALL = "all"
 """In place of a number of images, or of the name of an explainer."""
@@ -86,8 +84,6 @@ def checked_request(
     check_explaining(explaining)
     check_device(compute.device)
     check_writable(output)
-    from ifambench.pipeline import RunRequest
-
     return RunRequest(
         **vars(training), **vars(explaining), **vars(compute), output=output, fresh=fresh
     )

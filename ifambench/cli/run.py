@@ -25,9 +25,9 @@ from ifambench.errors import UsageError
 
 if TYPE_CHECKING:
     from ifambench.mask_samples import NoiseReport
-    from ifambench.pipeline import RunRequest
     from ifambench.progress import Progress
     from ifambench.records.store import LoadedRun
+    from ifambench.request import RunRequest
 
 _QUICK_STEPS = 10
 

@@ -15,8 +15,8 @@ from ifambench.cli.progress_view import shown_progress
 from ifambench.errors import RunInterrupted
 
 if TYPE_CHECKING:
-    from ifambench.pipeline import RunRequest
     from ifambench.progress import Progress
+    from ifambench.request import RunRequest
 
 
 @contextmanager

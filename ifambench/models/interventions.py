@@ -47,7 +47,9 @@ class Interventions:
         wrong = [part for part in self.remove_parts if not 0 <= part < num_parts]
         if wrong:
             raise UsageError(
-                f"the model has no part {wrong[0]}", choices=[str(k) for k in range(num_parts)]
+                f"the model has no part {wrong[0]}",
+                where="--remove-parts",
+                choices=[str(k) for k in range(num_parts)],
             )
         if self.thresholds is not None and tuple(self.thresholds.shape) != (num_parts,):
             raise UsageError(f"the model has {num_parts} parts, one threshold each")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import ifambench
 from ifambench.errors import RunInterrupted
@@ -20,36 +19,6 @@ from tests.compare_support import run as synthetic_run
 
 asked = []
 """What was asked for, oldest first."""
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    suite: str
-    model: str
-    output: Path
-    protocol: str | None = None
-    seed: int = 0
-    explainers: tuple[str, ...] = ()
-    images: int | str | None = None
-    steps: int | str | None = None
-    operators: tuple[str, ...] = ()
-    target: str | None = None
-    explain_precision: str | None = None
-    battery: int | str = 0
-    sanity: int | str = 0
-    size: str = "default"
-    batch_size: int | None = None
-    device: str = "auto"
-    threads: int | None = None
-    pretrained: Path | None = None
-    data_dir: Path | None = None
-    devices: int = 1
-    num_nodes: int = 1
-    precision: str | None = None
-    remove_parts: tuple[int, ...] = ()
-    mask_samples: int = 0
-    fresh: bool = False
-    skip_bad_images: bool = False
 
 
 def follows(request):

@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ifambench.pipeline import RunRequest
 from ifambench.pipeline import run as real_run
 from ifambench.progress import Progress
+from ifambench.request import RunRequest
 from tests.models.small_ifam import published_state, tiny_ifam
 from tests.tiny import write_tiny_suite
 

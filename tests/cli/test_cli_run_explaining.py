@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from ifambench.plan import RunRequest, make_plan
+from ifambench.plan import make_plan
+from ifambench.request import RunRequest
 from tests.cli.conftest import python
 
 BASIC = ("run", "waterdigits", "--model", "ifam-vit-micro")
