@@ -24,26 +24,39 @@ def main() -> None:
     names = asked.metrics.split(",")
     records = [json.loads((ROOT / run / "run.json").read_text()) for run in asked.runs]
     if asked.kind == "explainers":
-        print_table(["model", "explainer", "n", *names], explainers(records, names))
+        rows = explainers(records, names)
+        first = 0 if len(records) > 1 else 1  # the text names a single model
+        print_table(["model", "explainer", "n", *names][first:], [row[first:] for row in rows])
     else:
         print_table(["metric", "condition", *map(short, records)], battery(records, names))
 
 
 def explainers(records: list[dict], names: list[str]) -> list[list[str]]:
+    """A row per model and explainer; METRIC@OPERATOR is measured under another operator."""
     rows = []
     for record in records:
         found = {
-            (row["explainer"], row["metric"]): row
+            (row["explainer"], row["metric"], row["variant"]): row
             for row in record["metrics"]
-            if row["explainer"] and row["group"] == "all" and row["variant"] == "original"
+            if row["explainer"] and row["group"] == "all"
         }
-        shown = {explainer for explainer, metric in found if metric in names}
-        first = {key: found.get((key, names[0]), {}).get("value") for key in shown}
-        for key in sorted(shown, key=lambda k: (first[k] is None, -(first[k] or 0.0), k)):
-            parts = [found.get((key, name)) for name in names]
-            n = max(row["n"] for row in parts if row)
-            rows.append([short(record), f"`{key}`", f"{n:,}", *map(cell, parts)])
+        plain = {explainer for explainer, *_ in found if "@" not in explainer}
+        lines = {key: [found.get(place(key, name)) for name in names] for key in plain}
+        for key in sorted(plain, key=lambda k: (-(value(lines[k][0]) or 0.0), k)):
+            n = max((row["n"] for row in lines[key] if row), default=0)
+            rows.append([short(record), f"`{key}`", f"{n:,}", *map(cell, lines[key])])
     return rows
+
+
+def place(explainer: str, name: str) -> tuple[str, str, str]:
+    """Where METRIC, METRIC:CONDITION or METRIC@OPERATOR of an explainer stands in a record."""
+    name, _, operator = name.partition("@")
+    metric, _, condition = name.partition(":")
+    return (f"{explainer}@{operator}" if operator else explainer, metric, condition or "original")
+
+
+def value(row: dict | None) -> float | None:
+    return None if row is None else row["value"]
 
 
 def battery(records: list[dict], names: list[str]) -> list[list[str]]:
@@ -85,11 +98,10 @@ def cell(row: dict | None, digits: int = 3) -> str:
     """The value with its interval; the size of a tiny change instead of zeros."""
     if row is None or row["value"] is None:
         return "-"
-    value = row["value"]
     if row["ci_low"] is None:
-        return "0" if value == 0 else f"{value:.1e}"
+        return "0" if row["value"] == 0 else f"{row['value']:.1e}"
     low, high = row["ci_low"], row["ci_high"]
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{row['value']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:

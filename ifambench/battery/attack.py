@@ -3,8 +3,9 @@
 Projected gradient ascent (Madry et al. 2018, arXiv 1706.06083) on the cross entropy of the
 predicted label, over the pixels outside of M(x), within +-epsilon of their colours and within the
 range of colours; random start, step size 2.5 epsilon / steps. The gradient goes through the hard
-mask of iFAM straight through; where it is 0 at every pixel, as for masks that pass none, the
-direction is drawn. So a rate of successes is a lower bound.
+mask of iFAM straight through. The masks of other models pass none: theirs is the gradient of the
+patches that the mask of the moved image has let in, and where that is 0 at every pixel the
+direction is drawn. So a rate of successes is a lower bound, and a loose one for those models.
 
 `success` is 1 where the label of f changed at any step. `mask_changed` is defined for successes: 1
 when the mask of the image that succeeded differs from M(x). By T1 it must be 1; a success under an

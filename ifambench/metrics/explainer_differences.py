@@ -15,7 +15,7 @@ import pandas as pd
 from ifambench.metrics.base import ScoreContext, Tables
 from ifambench.metrics.column_means import column_of
 from ifambench.metrics.deletion import operator_of
-from ifambench.metrics.resampling import bootstrap_mean
+from ifambench.metrics.resampling import MEAN, bootstrap_mean
 from ifambench.metrics.rows import explained
 
 REFERENCES = ("grad-cam", "attention-rollout")
@@ -90,7 +90,7 @@ def _inference(pairs: pd.DataFrame, context: ScoreContext) -> Iterator[dict[str,
                 "difference": float(part["difference"].mean()),
                 "ci_low": found.low,
                 "ci_high": found.high,
-                "ci_method": f"bootstrap_{context.resamples}",
+                "ci_method": f"{MEAN}_{context.resamples}",
                 "n": len(part),
                 "p": found.p,
             }

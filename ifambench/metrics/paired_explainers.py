@@ -19,7 +19,7 @@ from ifambench.metrics.base import ScoreContext
 from ifambench.metrics.column_means import column_of
 from ifambench.metrics.deletion import FLOOR, is_floor, operator_of, paired_gains
 from ifambench.metrics.paired import PairedRow, paired_row
-from ifambench.metrics.resampling import bootstrap_mean
+from ifambench.metrics.resampling import MEAN, bootstrap_mean
 from ifambench.metrics.rows import explained
 
 HEADLINES = ("srg", "deletion_auc", "insertion_auc")
@@ -84,5 +84,5 @@ def _rows(pairs: pd.DataFrame, explainer: str, context: ScoreContext) -> Iterato
         sides = [known[name].to_numpy(dtype=float) for name in names]
         found = bootstrap_mean(sides[1] - sides[0], known["group"], context.resamples, context.seed)
         means = (float(sides[0].mean()), float(sides[1].mean()))
-        method = f"bootstrap_{context.resamples}"
+        method = f"{MEAN}_{context.resamples}"
         yield paired_row(metric, means, len(known), found, method, explainer=explainer)

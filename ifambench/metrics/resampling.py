@@ -7,6 +7,7 @@ data, the difference of two runs the interval of `paired_worst`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -14,6 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ifambench.metrics.uncertainty import Inference
+
+MEAN = "expanded_bootstrap"
+"""How `bootstrap_mean` is called in records."""
+
+_ROUNDING = 1e-12
+"""A spread of resampled means below this share of the mean is that of equal values."""
 
 _BLOCK = 2**19
 """Resampling counts held in one array (4 MiB)."""
@@ -25,30 +32,84 @@ def bootstrap_mean(
     resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Inference:
-    """Percentile bootstrap of the mean of per-image values, resampled within the strata.
+    """Expanded percentile bootstrap of the mean of per-image values, resampled within the strata.
 
     The images of each stratum are drawn with replacement, so the stratum sizes stay what they are.
-    Memory is bounded (blocks of counts), whatever the number of images.
+    A resample of m images varies with the m-th instead of the (m - 1)-th part of their squares, and
+    percentiles know nothing of the spread being estimated: with few images per stratum both make
+    the plain interval too short. So the deviations of a stratum are multiplied by
+    sqrt(m / (m - 1)), and the percentiles are those of the normal distribution at the quantile of
+    Student's t with sum(m - 1) degrees of freedom. Strata of one image are joined, with the
+    smallest of the others if there is only one of them: their spread counts the differences
+    between the strata too. Memory is bounded (blocks of counts), whatever the number of images.
 
-    Source: B. Efron and R. J. Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    Source: B. Efron and R. J. Tibshirani (1993), An Introduction to the Bootstrap, chapter 13;
+    T. C. Hesterberg (2015), What Teachers Should Know About the Bootstrap, section 4.1 (expanded
+    percentile interval); W. G. Cochran (1977), Sampling Techniques, 5A.12 (collapsed strata).
 
     Args:
         values: One finite number per image, in a fixed order: the draws go by position.
-        strata: The stratum of each image.
+        strata: (B,) the stratum (group) of each image.
         resamples: Number of resamples.
         seed: Seed; equal seeds give equal draws, so columns over the same images are paired.
         level: Confidence level.
+        bounds: What a mean can be; limits are cut there.
+
+    Returns:
+        Limits and p-value; limits of NaN and p = 1 for a single image, which says nothing about
+        the spread.
     """
-    numbers, labels = np.asarray(values, dtype=float), np.asarray(strata)
+    numbers = np.asarray(values, dtype=float)
     if not numbers.size or not np.isfinite(numbers).all():
         raise ValueError("need at least one value, all finite")
-    draws = np.zeros(resamples)
-    for index, label in enumerate(np.unique(labels)):
-        draws += _resampled_sums(numbers[labels == label], resamples, (seed, index))
-    low, high, p = _inference(draws / numbers.size, level)
-    mean = float(numbers.mean())
-    return Inference(min(low, mean), max(high, mean), p)  # equal values: the last bit can be off
+    if numbers.size == 1:
+        return Inference(math.nan, math.nan, 1.0)
+    labels, draws, freedom = _joined(strata), np.zeros(resamples), 0
+    for index in range(labels.max() + 1):
+        part = numbers[labels == index]
+        draws += _expanded(_resampled_sums(part, resamples, (seed, index)), part)
+        freedom += part.size - 1
+    mean, (least, most) = float(numbers.mean()), bounds
+    low, high, p = _mean_inference(draws / numbers.size, mean, level, freedom)
+    # equal values: the last bit can be off
+    return Inference(max(least, min(low, mean)), min(most, max(high, mean)), p)
+
+
+def _joined(strata: ArrayLike) -> NDArray[np.int64]:
+    """(B,) numbers of the strata from 0, those of one image joined."""
+    _, codes, sizes = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
+    single = sizes == 1
+    if single.sum() == 1 and sizes.size > 1:
+        single[np.where(single, np.inf, sizes).argmin()] = True
+    codes = np.where(single[codes], single.argmax(), codes)
+    return np.asarray(np.unique(codes, return_inverse=True)[1], dtype=np.int64)
+
+
+def _expanded(sums: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Resampled sums of a stratum, with the variance that the sum of its values has."""
+    total, size = values.sum(), values.size
+    return np.asarray(total + math.sqrt(size / (size - 1)) * (sums - total), dtype=np.float64)
+
+
+def _mean_inference(
+    draws: NDArray[np.float64], mean: float, level: float, freedom: int
+) -> Inference:
+    """Limits of a mean and the p-value at which they would just reach 0.
+
+    A share of draws stands for the one that Student's t has at the normal quantile. Beyond the
+    outermost draw the tail is the normal one, so p is not held up by the number of resamples.
+    """
+    from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+    tail = float(ndtr(stdtrit(freedom, 0.5 - level / 2)))
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    share, spread = _share_beyond(draws), float(draws.std())
+    errors = -float(ndtri(share)) if share < 0.5 else 0.0
+    if share * (draws.size + 1) <= 1 and spread > _ROUNDING * abs(mean):
+        errors = max(errors, abs(mean) / spread)
+    return Inference(float(low), float(high), 2 * float(stdtr(freedom, -errors)))
 
 
 def bootstrap_paired_rates(
@@ -100,13 +161,18 @@ def bootstrap_statistic(
 
 
 def _inference(draws: NDArray[np.float64], level: float) -> Inference:
-    """Percentile limits, and the p-value at which they would just reach 0.
-
-    The draw of the data itself is counted in, so p is never 0 (Davison and Hinkley 1997, 4.2).
-    """
+    """Percentile limits, and the p-value at which they would just reach 0."""
     low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+    return Inference(float(low), float(high), min(1.0, 2 * _share_beyond(draws)))
+
+
+def _share_beyond(draws: NDArray[np.float64]) -> float:
+    """The share of draws on the other side of 0.
+
+    The draw of the data itself is counted in, so it is never 0 (Davison and Hinkley 1997, 4.2).
+    """
     beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return Inference(float(low), float(high), min(1.0, 2 * (beyond + 1) / (draws.size + 1)))
+    return (beyond + 1) / (draws.size + 1)
 
 
 def _multinomial_rates(counts: ArrayLike, resamples: int, seed: int) -> NDArray[np.float64]:

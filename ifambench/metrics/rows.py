@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ifambench.errors import EnvironmentProblem
 from ifambench.metrics.base import MetricRow, ScoreContext
-from ifambench.metrics.resampling import bootstrap_mean
+from ifambench.metrics.resampling import MEAN, bootstrap_mean
 from ifambench.metrics.uncertainty import bonett_price, mover_weighted_sum, wilson
 
 Declared = Mapping[str, Mapping[str, Any]]
+
+_UNBOUNDED = (-np.inf, np.inf)
 
 
 def make_row(
@@ -131,10 +134,20 @@ def _mean_row(
     if part.empty:
         return make_row(declared, metric, None, 0, reason=undefined, **fields)
     values = part[metric].to_numpy(dtype=float)
-    low, high, _ = bootstrap_mean(values, part["group"], context.resamples, context.seed)
-    method = f"bootstrap_{context.resamples}"
-    fields |= {"ci_low": low, "ci_high": high, "ci_method": method}
+    bounds = _bounds(str(declared[metric]["unit"]), values)
+    groups = part["group"]
+    low, high, _ = bootstrap_mean(values, groups, context.resamples, context.seed, bounds=bounds)
+    method = f"{MEAN}_{context.resamples}"
+    if not np.isnan(low):
+        fields |= {"ci_low": low, "ci_high": high, "ci_method": method}
     return make_row(declared, metric, float(np.mean(values)), part.shape[0], **fields)
+
+
+def _bounds(unit: str, values: NDArray[np.float64]) -> tuple[float, float]:
+    """What the mean of such values can be."""
+    if unit == "fraction" and values.min() >= 0:
+        return 0.0, 1.0
+    return (-1.0, 1.0) if unit in ("fraction", "probability", "correlation") else _UNBOUNDED
 
 
 def select_images(

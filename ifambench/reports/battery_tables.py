@@ -7,6 +7,7 @@ tests. The numbers stand side by side, with what each is to be compared with.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ifambench.metrics import mask_probes
@@ -192,10 +193,19 @@ def _closure(record: RunRecord) -> Section:
         (
             "IoU of the mask with that of the image of which only the mask is left: 1 where it is "
             "found again. 1 - IoU is how far the mask depends on what it hides.",
+            *_chance_note(record),
             *methods_note(found),
             *undefined_notes(found),
         ),
     )
+
+
+def _chance_note(record: RunRecord) -> Iterator[str]:
+    """Of two independent masks of area a, a^2 is in both and 2a - a^2 in either."""
+    area = row(record, "selected_area", group="all")
+    if area is not None and area.value is not None:
+        chance = area.value / (2 - area.value)
+        yield f"Two random masks of the mean area have an IoU of about {chance:.2f}."
 
 
 def _shapes(record: RunRecord) -> Section:

@@ -16,10 +16,7 @@ from ifambench.reports.rows import common_places, explainers, row, rows
 from ifambench.reports.section import ALWAYS, Column, Section
 
 _FLOOR_NOTE = "Both are means of per-image differences of SRG with their 95 % bootstrap interval."
-_HOLM_NOTE = (
-    "p: two-sided, of no difference to the reference, corrected over the {} rows by Holm; the "
-    "least that {} resamples can give is {}."
-)
+_HOLM_NOTE = "p: two-sided, of no difference to the reference, corrected over the {} rows by Holm."
 _MOST_GROUPS = 16
 _Item = Mapping[Any, Any]
 _Found = dict[tuple[str, str], _Item]
@@ -40,15 +37,16 @@ def differences_tables(run: LoadedRun, reference: str | None = None) -> list[Sec
         return []
     context = context_of(run.record)
     frame = explainer_differences(run.tables, context, reference, "srg")
-    found = {(item["explainer"], item["group"]): item for item in frame.to_dict("records")}
+    items = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    found = {(item["explainer"], item["group"]): item for item in items}
     sections = [
-        _overall(run.record, found, reference, context.resamples),
+        _overall(run.record, found, reference),
         _split(run.record, found, reference),
     ]
     return [section for section in sections if section.rows]
 
 
-def _overall(record: RunRecord, found: _Found, reference: str, resamples: int) -> Section:
+def _overall(record: RunRecord, found: _Found, reference: str) -> Section:
     names = _names(record, found)
     chosen = [found[name, "all"] for name in names]
     places, corrected = _places(chosen), holm([item["p"] for item in chosen])
@@ -59,7 +57,7 @@ def _overall(record: RunRecord, found: _Found, reference: str, resamples: int) -
             Column("explainer", "left", ALWAYS),
             Column("over random", priority=6),
             Column(f"over {reference}", priority=8),
-            Column("p (Holm)", priority=5, note=_holm_note(len(names), resamples)),
+            Column("p (Holm)", priority=5, note=_HOLM_NOTE.format(len(names))),
             Column("n", priority=3),
         ),
         tuple(
@@ -101,11 +99,6 @@ def _split(record: RunRecord, found: _Found, reference: str) -> Section:
 
 def _names(record: RunRecord, found: _Found) -> list[str]:
     return [name for name in explainers(record) if (name, "all") in found]
-
-
-def _holm_note(rows: int, resamples: int) -> str:
-    least = numbers.p_value(min(1.0, 2 * rows / (resamples + 1)))
-    return _HOLM_NOTE.format(rows, numbers.count(resamples), least)
 
 
 def _over_random(record: RunRecord, name: str) -> str:

@@ -102,7 +102,7 @@ def test_means_over_all_images_and_per_group():
     assert overall.value == pytest.approx(frame["srg"].mean())
     limits = bootstrap_mean(frame["srg"], frame["group"], CONTEXT.resamples, CONTEXT.seed)
     assert (overall.ci_low, overall.ci_high) == limits[:2]
-    assert overall.ci_method == "bootstrap_200"
+    assert overall.ci_method == "expanded_bootstrap_200"
     part = frame.loc[frame["group"] == GROUPS[2], "deletion_auc"]
     row = find(rows, "deletion_auc", explainer="grad_cam", group=GROUPS[2])
     assert (row.value, row.n) == (pytest.approx(part.mean()), 6)

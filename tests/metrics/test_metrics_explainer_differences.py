@@ -31,7 +31,7 @@ def test_differences_are_paired_by_image_whatever_the_order_of_the_rows():
     assert row["difference"] == pytest.approx(difference.mean())
     expected = bootstrap_mean(difference, frame["group"], CONTEXT.resamples, CONTEXT.seed)
     assert (row["ci_low"], row["ci_high"], row["p"]) == pytest.approx(expected)
-    assert (row["n"], row["ci_method"]) == (24, "bootstrap_200")
+    assert (row["n"], row["ci_method"]) == (24, "expanded_bootstrap_200")
     assert (row["explainer"], row["reference"]) == ("ifam-mask", "grad-cam")
     part = difference[frame["group"] == GROUPS[2]]
     assert found.loc[GROUPS[2], "difference"] == pytest.approx(part.mean())

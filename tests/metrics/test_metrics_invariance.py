@@ -88,7 +88,7 @@ def test_a_rate_of_several_draws_is_a_mean():
         score(lines(values(0.4), "T7", "correct", "random")), "control_accuracy", group="all"
     )
     assert row.value == pytest.approx(0.4 / N)
-    assert row.ci_method == "bootstrap_200"
+    assert row.ci_method == "expanded_bootstrap_200"
 
 
 def test_specificity_and_necessity_pair_the_images():

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student_t
+from scipy.stats import ttest_1samp
 
 from ifambench.metrics import resampling
 from ifambench.metrics.resampling import (
@@ -24,7 +26,57 @@ def test_bootstrap_mean_is_near_the_stratified_normal_interval():
     error = np.sqrt(0.75**2 * variances[0] + 0.25**2 * variances[1])
     found = bootstrap_mean(values, strata, resamples=4000, seed=1)
     assert found[:2] == pytest.approx(normal_limits(values.mean(), error), abs=0.1 * error)
-    assert found.p == pytest.approx(2 / 4001)
+    assert found.p < 1e-20
+
+
+def test_few_images_have_the_interval_of_students_t():
+    """Four per stratum: the plain percentiles are a quarter too short."""
+    rng = np.random.default_rng(4)
+    widths = []
+    for seed in range(40):
+        values, strata = rng.normal(size=16), np.repeat(np.arange(4), 4)
+        variance = sum(values[strata == s].var(ddof=1) * 4 for s in range(4)) / 16**2
+        found = bootstrap_mean(values, strata, resamples=2000, seed=seed)
+        widths.append((found.high - found.low) / np.sqrt(variance))
+    assert np.mean(widths) == pytest.approx(2 * student_t(12).ppf(0.975), rel=0.05)
+
+
+def test_limits_and_p_agree_for_few_images():
+    """Shifted so that a limit is 0, p is the level."""
+    values, strata = np.random.default_rng(1).normal(size=12), np.repeat([0, 1, 2], 4)
+    low = bootstrap_mean(values, strata, resamples=20000).low
+    assert bootstrap_mean(values - low, strata, resamples=20000).p == pytest.approx(0.05, abs=0.003)
+
+
+def test_limits_stay_within_what_a_mean_can_be():
+    values = [1.0, 1.0, 1.0, 0.9, 0.2, 1.0]
+    assert bootstrap_mean(values, [0] * 6).high > 1
+    assert bootstrap_mean(values, [0] * 6, bounds=(0.0, 1.0)).high == 1
+
+
+def test_p_is_not_held_up_by_the_number_of_resamples():
+    values = np.random.default_rng(2).normal(1.0, 0.4, size=24)
+    found, exact = bootstrap_mean(values, [0] * 24), ttest_1samp(values, 0.0).pvalue
+    assert found.p < 1e-7
+    assert np.log10(found.p) == pytest.approx(np.log10(exact), abs=1.5)
+
+
+def test_strata_of_one_image_are_joined():
+    """Joined they are one stratum; a single one goes to the smallest of the others."""
+    values = [0.1, 0.5, 0.9, 0.4, 0.3]
+    pooled = bootstrap_mean(values, [0] * 5)
+    assert bootstrap_mean(values, [0, 1, 2, 3, 4]) == pooled
+    joined = bootstrap_mean(values, [0, 0, 0, 1, 1])
+    assert bootstrap_mean([*values, 0.7], [0, 0, 0, 1, 1, 2]).p != joined.p
+    assert bootstrap_mean([*values, 0.7], [0, 0, 0, 1, 1, 2]) == bootstrap_mean(
+        [*values, 0.7], [0, 0, 0, 1, 1, 1]
+    )
+
+
+def test_one_image_has_no_interval():
+    low, high, p = bootstrap_mean([0.3], [0])
+    assert np.isnan([low, high]).all()
+    assert p == 1
 
 
 def test_strata_keep_their_sizes():
@@ -50,10 +102,10 @@ def test_equal_seeds_give_equal_draws_and_other_seeds_others():
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=12))
 @settings(max_examples=40)
-def test_bootstrap_mean_holds_the_mean_within_the_range(values):
-    low, high, p = bootstrap_mean(values, [0] * len(values), resamples=50)
-    assert min(values) - 1e-12 <= low <= np.mean(values) <= high <= max(values) + 1e-12
-    assert 0 < p <= 1
+def test_bootstrap_mean_holds_the_mean_within_the_bounds(values):
+    low, high, p = bootstrap_mean(values, [0] * len(values), resamples=50, bounds=(-1.0, 1.0))
+    assert len(values) == 1 or -1 <= low <= np.mean(values) <= high <= 1
+    assert 0 <= p <= 1
 
 
 @pytest.mark.parametrize("values", [[], [1.0, np.nan]])

@@ -157,6 +157,7 @@ def test_the_mask_beside_what_it_can_be_at_most(tested: RunRecord):
     assert section.rows[1][1:] == ("-", "-", "-", "-", "0.25", "64")
     assert [section.kind(k) for k in range(3)] == ["", "", "floor"]
     assert cells(tested, "closure")["mean"][:3:2] == ("0.83", "0.90")
+    assert "mean area have an IoU of about 0.14." in " ".join(table(tested, "closure").notes)
 
 
 def test_chance_stands_beside_what_is_told(tested: RunRecord):
