@@ -67,7 +67,12 @@ SCORES = {
         rng.normal(0.05, 0.1, size) * (rng.random(size) < 0.5)
     ),
 }
-SCORE_MEANS = {"normal": 0.2, "skewed, in [0, 1]": 0.2, "half the images tie at 0": 0.025}
+SCORES["one group of four varies most"] = lambda rng, size: rng.normal(
+    0.2, np.where(np.arange(size) < size - size // 4, 0.01, 0.1)
+)
+SCORE_MEANS = dict.fromkeys(SCORES, 0.2) | {"half the images tie at 0": 0.025}
+LAYOUTS = ((1, 2), (1, 4), (4, 2), (4, 4), (4, 10), (4, 40), (4, 160))
+"""Groups, and images of each."""
 
 Limits = tuple[float, float]
 Row = dict[str, object]
@@ -249,13 +254,15 @@ def _lost(shares: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[
 
 def _scores(rng: np.random.Generator) -> Iterator[Row]:
     """Means of per-image scores, or of differences of two explainers or runs."""
-    for (case, draw), n in product(SCORES.items(), (16, 40, 160, 640)):
-        strata = np.repeat(np.arange(4), n // 4)
-        drawn = [draw(rng, n) for _ in range(BOOTSTRAP_RUNS)]
+    for (case, draw), (groups, images) in product(SCORES.items(), LAYOUTS):
+        if groups == 1 and case == "one group of four varies most":
+            continue
+        strata = np.repeat(np.arange(groups), images)
+        drawn = [draw(rng, strata.size) for _ in range(BOOTSTRAP_RUNS)]
         expanded = [bootstrap_mean(values, strata, RESAMPLES, 0)[:2] for values in drawn]
         methods = {"expanded bootstrap": expanded, "plain percentiles": _percentiles(drawn, strata)}
         for method, found in methods.items():
-            yield _row("score", case, f"4 x {n // 4}", method, SCORE_MEANS[case], found)
+            yield _row("score", case, f"{groups} x {images}", method, SCORE_MEANS[case], found)
 
 
 def _percentiles(

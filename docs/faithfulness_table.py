@@ -1,9 +1,10 @@
 """Explanations or the battery of stored runs, from their records.
 
-    python docs/faithfulness_table.py explainers RUN... --metrics srg,relevance_mass
+    python docs/faithfulness_table.py explainers RUN... --metrics srg,gini [--over grad-cam]
     python docs/faithfulness_table.py battery RUN... --metrics leak,free_flip_rate
 
-Of explainers a row per model and explainer, highest first metric first; of the battery a row per
+Of explainers a row per model and explainer, highest first metric first, and the paired differences
+of the first metric to the explainers named by --over; of the battery a row per
 metric and condition (METRIC:CONDITION for one of them), with the models side by side. Values over
 all images, with 95 % intervals.
 """
@@ -11,6 +12,10 @@ all images, with 95 % intervals.
 import argparse
 import json
 from pathlib import Path
+
+from ifambench.metrics.explainer_differences import explainer_differences
+from ifambench.metrics.score import context_of
+from ifambench.records.store import load_run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,13 +25,21 @@ def main() -> None:
     parser.add_argument("kind", choices=["explainers", "battery"])
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--metrics", required=True)
+    parser.add_argument("--over", default="", help="explainers to subtract, image by image")
     asked = parser.parse_args()
     names = asked.metrics.split(",")
+    over = [name for name in asked.over.split(",") if name]
     records = [json.loads((ROOT / run / "run.json").read_text()) for run in asked.runs]
     if asked.kind == "explainers":
         rows = explainers(records, names)
         first = 0 if len(records) > 1 else 1  # the text names a single model
-        print_table(["model", "explainer", "n", *names][first:], [row[first:] for row in rows])
+        head = ["model", "explainer", "n", *names, *(f"{names[0]} over {name}" for name in over)]
+        if over:
+            rows = [
+                [*row, *cells]
+                for row, cells in zip(rows, paired(asked.runs, rows, over, names[0]), strict=True)
+            ]
+        print_table(head[first:], [row[first:] for row in rows])
     else:
         print_table(["metric", "condition", *map(short, records)], battery(records, names))
 
@@ -46,6 +59,18 @@ def explainers(records: list[dict], names: list[str]) -> list[list[str]]:
             n = max((row["n"] for row in lines[key] if row), default=0)
             rows.append([short(record), f"`{key}`", f"{n:,}", *map(cell, lines[key])])
     return rows
+
+
+def paired(runs: list[str], rows: list[list[str]], over: list[str], metric: str) -> list[list[str]]:
+    """Of each row of one run, the mean difference per image to each explainer of `over`."""
+    run = load_run(ROOT / runs[0])
+    found = {}
+    for name in over:
+        frame = explainer_differences(run.tables, context_of(run.record), name, metric)
+        for item in frame[frame["group"] == "all"].to_dict("records"):
+            shown = {"value": item["difference"], **{k: item[k] for k in ("ci_low", "ci_high")}}
+            found[item["explainer"], name] = cell(shown)
+    return [[found.get((row[1].strip("`"), name), "-") for name in over] for row in rows]
 
 
 def place(explainer: str, name: str) -> tuple[str, str, str]:

@@ -172,8 +172,8 @@ def _check_drop(gate: Drop, row: dict[str, Any]) -> GateResult:
     tolerance = gate.amount * abs(row["a"]) if gate.relative else gate.amount
     within = loss <= tolerance or numbers.same(loss, tolerance)
     change = f"{_label(row)} {row['a']:.4f} -> {row['b']:.4f}"
-    if _none(row["ci_low"]):  # a single seed: a change of unknown noise
-        text = f"{change}, tolerance {amount}; too few seeds for an interval ({_n(row)})"
+    if _none(row["ci_low"]):  # a single seed or image: a change of unknown noise
+        text = f"{change}, tolerance {amount}; too few seeds or images for an interval ({_n(row)})"
         return GateResult(name, "ok" if within else "inconclusive", text)
     noise = row["ci_low"] <= 0 <= row["ci_high"]
     outcome: Outcome = "ok" if within else "inconclusive" if noise else "regressed"

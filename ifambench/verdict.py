@@ -39,6 +39,8 @@ def verdict(
         if primary == WORST:
             return f"{start}worst-group accuracy is undefined: a group has no common image."
         clause = f"{primary} is undefined on the common images"
+    elif pd.isna(found.iloc[0]["ci_low"]):
+        clause = f"{primary} has no interval on so few common images"
     else:
         clause = _clause(found.iloc[0], primary, names)
     return f"{start}{clause}{_accuracy(rows, primary)}{_near(ties, primary)}."

@@ -247,7 +247,7 @@ def test_a_drop_without_an_interval_is_inconclusive(improved):
     found = type(improved)(**{**vars(improved), "rows": rows})
     result = outcome(found, drop="worst_group_accuracy=1pp")
     assert result.outcome == "inconclusive"
-    assert "too few seeds for an interval" in result.text
+    assert "too few seeds or images for an interval" in result.text
     assert not outcome(found, drop="worst_group_accuracy=1pp", strict=True).passed
 
 

@@ -9,6 +9,7 @@ than it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import isnan
 
 import pandas as pd
 
@@ -90,7 +91,7 @@ def _inference(pairs: pd.DataFrame, context: ScoreContext) -> Iterator[dict[str,
                 "difference": float(part["difference"].mean()),
                 "ci_low": found.low,
                 "ci_high": found.high,
-                "ci_method": f"{MEAN}_{context.resamples}",
+                "ci_method": None if isnan(found.low) else f"{MEAN}_{context.resamples}",
                 "n": len(part),
                 "p": found.p,
             }

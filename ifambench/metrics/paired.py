@@ -6,6 +6,7 @@ Both runs judged the same images; pairing removes the difficulty of the images f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -194,10 +195,12 @@ def paired_row(
     explainer: str | None = None,
     variant: str = "original",
 ) -> PairedRow:
-    """The row of two values, the interval and p-value of their difference."""
+    """The row of two values, the interval and p-value of their difference, if there is one."""
     a, b = means
-    low, high, p = found
-    return PairedRow(metric, a, b, b - a, n, low, high, p, method, group, explainer, variant)
+    interval: tuple[float | None, float | None, float | None, str | None] = (*found, method)
+    if math.isnan(found.low):
+        interval = (None, None, None, None)
+    return PairedRow(metric, a, b, b - a, n, *interval, group, explainer, variant)
 
 
 def undefined(metric: str, n: int, group: str = "all", variant: str = "original") -> PairedRow:

@@ -41,13 +41,16 @@ def bootstrap_mean(
     percentiles know nothing of the spread being estimated: with few images per stratum both make
     the plain interval too short. So the deviations of a stratum are multiplied by
     sqrt(m / (m - 1)), and the percentiles are those of the normal distribution at the quantile of
-    Student's t with sum(m - 1) degrees of freedom. Strata of one image are joined, with the
+    Student's t, its degrees of freedom by Satterthwaite from the spread of each stratum. Where so
+    few resamples are possible that the outermost one is too likely for that percentile (up to four
+    images, say), the limit is Student's if that is wider. Strata of one image are joined, with the
     smallest of the others if there is only one of them: their spread counts the differences
     between the strata too. Memory is bounded (blocks of counts), whatever the number of images.
 
     Source: B. Efron and R. J. Tibshirani (1993), An Introduction to the Bootstrap, chapter 13;
     T. C. Hesterberg (2015), What Teachers Should Know About the Bootstrap, section 4.1 (expanded
-    percentile interval); W. G. Cochran (1977), Sampling Techniques, 5A.12 (collapsed strata).
+    percentile interval); W. G. Cochran (1977), Sampling Techniques, 5.4 (degrees of freedom), 5A.12
+    (collapsed strata).
 
     Args:
         values: One finite number per image, in a fixed order: the draws go by position.
@@ -66,13 +69,12 @@ def bootstrap_mean(
         raise ValueError("need at least one value, all finite")
     if numbers.size == 1:
         return Inference(math.nan, math.nan, 1.0)
-    labels, draws, freedom = _joined(strata), np.zeros(resamples), 0
-    for index in range(labels.max() + 1):
-        part = numbers[labels == index]
+    labels, draws = _joined(strata), np.zeros(resamples)
+    parts = [numbers[labels == index] for index in range(labels.max() + 1)]
+    for index, part in enumerate(parts):
         draws += _expanded(_resampled_sums(part, resamples, (seed, index)), part)
-        freedom += part.size - 1
     mean, (least, most) = float(numbers.mean()), bounds
-    low, high, p = _mean_inference(draws / numbers.size, mean, level, freedom)
+    low, high, p = _mean_inference(draws / numbers.size, mean, level, _freedom(parts))
     # equal values: the last bit can be off
     return Inference(max(least, min(low, mean)), min(most, max(high, mean)), p)
 
@@ -87,6 +89,16 @@ def _joined(strata: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(np.unique(codes, return_inverse=True)[1], dtype=np.int64)
 
 
+def _freedom(parts: list[NDArray[np.float64]]) -> float:
+    """Degrees of freedom of the spread of a sum over strata (Satterthwaite), all if none varies."""
+    squares = np.array([part.size * part.var(ddof=1) for part in parts])
+    free = np.array([part.size - 1 for part in parts])
+    if not squares.max() > 0:
+        return float(free.sum())
+    shares = squares / squares.max()
+    return float(shares.sum() ** 2 / (shares**2 / free).sum())
+
+
 def _expanded(sums: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Resampled sums of a stratum, with the variance that the sum of its values has."""
     total, size = values.sum(), values.size
@@ -94,7 +106,7 @@ def _expanded(sums: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray
 
 
 def _mean_inference(
-    draws: NDArray[np.float64], mean: float, level: float, freedom: int
+    draws: NDArray[np.float64], mean: float, level: float, freedom: float
 ) -> Inference:
     """Limits of a mean and the p-value at which they would just reach 0.
 
@@ -103,9 +115,15 @@ def _mean_inference(
     """
     from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-    tail = float(ndtr(stdtrit(freedom, 0.5 - level / 2)))
+    reach, spread = -float(stdtrit(freedom, 0.5 - level / 2)), float(draws.std())
+    tail = float(ndtr(-reach))
     low, high = np.quantile(draws, [tail, 1 - tail])
-    share, spread = _share_beyond(draws), float(draws.std())
+    likely = tail + 1.5 / draws.size  # a percentile between two draws has at most 1 / size more
+    if (draws <= low).mean() > likely:
+        low = min(low, mean - reach * spread)
+    if (draws >= high).mean() > likely:
+        high = max(high, mean + reach * spread)
+    share = _share_beyond(draws)
     errors = -float(ndtri(share)) if share < 0.5 else 0.0
     if share * (draws.size + 1) <= 1 and spread > _ROUNDING * abs(mean):
         errors = max(errors, abs(mean) / spread)

@@ -38,6 +38,14 @@ def test_differences_are_paired_by_image_whatever_the_order_of_the_rows():
     assert found.loc[GROUPS[2], "n"] == 6
 
 
+def test_one_image_has_no_interval():
+    frame, other = explanations("ifam-mask", 1), explanations("grad-cam", 2)
+    row = compared(frame.iloc[:1], other).iloc[0]
+    assert row["n"] == 1
+    assert row[["ci_low", "ci_high", "ci_method"]].isna().all()
+    assert row["p"] == 1
+
+
 def test_a_constant_shift_has_an_interval_of_width_zero():
     other = explanations("grad-cam", 2)
     frame = other.assign(explainer="ifam-mask", srg=other["srg"] + 0.25)

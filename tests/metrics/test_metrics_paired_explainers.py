@@ -6,7 +6,9 @@ import pytest
 
 from ifambench.metrics.base import ScoreContext, Tables
 from ifambench.metrics.deletion import deletion_rows
+from ifambench.metrics.paired import to_frames
 from ifambench.metrics.paired_explainers import explainer_rows, other_targets
+from ifambench.verdict import verdict
 
 CONTEXT = ScoreContext(groups=("land", "water"), resamples=300)
 N = 30
@@ -50,6 +52,19 @@ def test_every_gain_is_the_difference_of_the_runs_own_gains():
         assert (row.a, row.b) == pytest.approx((stored[0][metric], stored[1][metric])), metric
         assert row.ci_low < row.delta < row.ci_high
     assert ("random", "mrg") not in found
+
+
+def test_one_common_image_has_a_difference_without_an_interval_or_a_verdict():
+    one = [side[side["id"] == "03"] for side in (table(0), table(1))]
+    rows = explainer_rows(*one, CONTEXT)
+    row = next(row for row in rows if (row.explainer, row.metric) == ("grad-cam", "srg"))
+    assert row.delta == pytest.approx(row.b - row.a)
+    assert (row.n, row.ci_low, row.ci_high, row.p, row.method) == (1, None, None, None, None)
+    (frame,) = to_frames([rows], {"srg": True})
+    assert frame["better"].isna().all()
+    assert verdict(frame, ("x", "y"), ([], []), "srg", forced=False) == (
+        "srg has no interval on so few common images."
+    )
 
 
 def test_areas_of_logits_are_not_compared():

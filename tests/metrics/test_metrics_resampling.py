@@ -41,6 +41,23 @@ def test_few_images_have_the_interval_of_students_t():
     assert np.mean(widths) == pytest.approx(2 * student_t(12).ppf(0.975), rel=0.05)
 
 
+@pytest.mark.parametrize("values", [[0.3, 0.5], [0.1, 0.5, 0.6]])
+def test_too_few_images_for_a_percentile_have_students_interval(values):
+    """The outermost of 4 or 27 resamples is far likelier than the percentile that is asked for."""
+    found = bootstrap_mean(values, [0] * len(values), resamples=20000)
+    exact = ttest_1samp(values, 0.0).confidence_interval()
+    assert found[:2] == pytest.approx((exact.low, exact.high), rel=0.03)
+
+
+def test_a_group_that_varies_most_has_its_own_degrees_of_freedom():
+    """The other strata do not vary, so the interval is that of the four images."""
+    rng = np.random.default_rng(6)
+    four, strata = rng.normal(size=4), np.repeat([0, 1, 2], 4)
+    alone = bootstrap_mean(four, [0] * 4, resamples=20000)
+    among = bootstrap_mean([*four, *[0.0] * 8], strata, resamples=20000)
+    assert among.high - among.low == pytest.approx((alone.high - alone.low) / 3, rel=0.02)
+
+
 def test_limits_and_p_agree_for_few_images():
     """Shifted so that a limit is 0, p is the level."""
     values, strata = np.random.default_rng(1).normal(size=12), np.repeat([0, 1, 2], 4)
