@@ -8,22 +8,17 @@ was: training at its last epoch, predictions and explanations at their last chun
 from __future__ import annotations
 
 import contextlib
-import io
 import shlex
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from ifambench.assemble import finished_record, started_record
+from ifambench.assemble import started_record
 from ifambench.data.load import load_data
 from ifambench.data.manifest import SuiteData
-from ifambench.data.swap.pairing import joined_tables
 from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
-from ifambench.gallery import gallery_of
-from ifambench.measuring import Measured, Subject, measure
-from ifambench.metrics.base import Tables
+from ifambench.measuring import Subject, measure
 from ifambench.models.interventions import remove_parts
 from ifambench.plan import RunPlan, make_plan
 from ifambench.predict.journal import Journal
@@ -32,37 +27,22 @@ from ifambench.progress import Progress
 from ifambench.records.clock import Clock
 from ifambench.records.key import digest
 from ifambench.records.lock import run_lock
-from ifambench.records.schema import Phase, RunRecord
 from ifambench.records.store import (
     LoadedRun,
     load_run,
     read_record,
-    read_table,
-    write_bytes_atomic,
     write_record,
-    write_table,
 )
 from ifambench.reports.training_picture import write_training_picture
-from ifambench.reports.write import write_reports
 from ifambench.request import RunRequest
-from ifambench.rescore import scored
 from ifambench.reuse import Stored, stored_run
+from ifambench.storing import finish, forget, store
 from ifambench.train.crew import Crew
 from ifambench.train.fit import FitPlan, Fitted, fit
 from ifambench.train.fit import follow as follow_fit
 from ifambench.train.team import find_team
 
 __all__ = ["RunRequest", "follow", "follows", "make_plan", "run", "train"]
-
-_OF_EXPLANATIONS = ("sanity.csv.gz", "battery.csv.gz", "selections.csv.gz")
-"""Tables that only some requests make."""
-_REPORTS = ("report.md", "report.html")
-_RUN_FILES = (
-    *("run.json", "predictions.csv.gz", "explanations.csv.gz", "curves.csv", "training.csv"),
-    *("pairing.csv.gz", "training.png", "weights.safetensors", "gallery.npz"),
-    *_OF_EXPLANATIONS,
-    *_REPORTS,
-)
 
 
 def run(request: RunRequest, progress: Progress) -> LoadedRun:
@@ -77,14 +57,14 @@ def run(request: RunRequest, progress: Progress) -> LoadedRun:
     crew = _crew(plan)
     with crew.led(plan.device), run_lock(plan.folder):
         if request.fresh:
-            _forget(plan.folder)
+            forget(plan.folder)
         stored = stored_run(plan)
         if stored is not None and stored.same:
             progress.message(f"complete already, reused: {plan.folder} (--fresh repeats it)")
         else:
             with _resumable(plan, "run"):
                 _work(plan, progress, crew, stored)
-        _finish(plan.folder)
+        finish(plan.folder)
         return load_run(plan.folder)
 
 
@@ -104,7 +84,7 @@ def train(request: RunRequest, progress: Progress) -> Path:
     crew = _crew(plan)
     with crew.led(plan.device), run_lock(plan.folder):
         if request.fresh:
-            _forget(plan.folder)
+            forget(plan.folder)
         if stored_run(plan) is None:
             with _resumable(plan, "train"):
                 data = _load(plan, progress)
@@ -171,7 +151,7 @@ def _work(plan: RunPlan, progress: Progress, crew: Crew, stored: Stored | None) 
     clock.count("train", 0 if fitted.reused else _fit_plan(plan).images_seen(images))
     clock.count("predict", len(rows))
     phases = clock.rows() if stored is None else stored.phases(clock.rows())
-    _store(plan, record, fitted, data, predictions, measured, phases)
+    store(plan, record, fitted, data, predictions, measured, phases)
 
 
 def _tell(plan: RunPlan, stored: Stored | None, progress: Progress) -> None:
@@ -250,56 +230,6 @@ def _evaluated_rows(plan: RunPlan, data: SuiteData) -> pd.DataFrame:
             next_step="get the missing images, or choose a protocol without it",
         )
     return pd.concat(parts.values(), ignore_index=True)
-
-
-def _store(
-    plan: RunPlan,
-    record: RunRecord,
-    fitted: Fitted,
-    data: SuiteData,
-    predictions: pd.DataFrame,
-    measured: Measured,
-    phases: list[Phase],
-) -> None:
-    """Write tables and record; the record turns `complete` last, and is `started` meanwhile."""
-    folder = plan.folder
-    write_record(folder, record)
-    for name in (*_OF_EXPLANATIONS, *_REPORTS):
-        (folder / name).unlink(missing_ok=True)
-    kept = {"predictions": predictions, **measured.tables}
-    tables = {name: write_table(folder / f"{name}.csv.gz", kept[name]) for name in kept}
-    tables["curves"] = write_table(folder / "curves.csv", measured.explained.curves)
-    tables["training"] = write_table(folder / "training.csv", fitted.table)
-    if data.tables:
-        tables["pairing"] = write_table(folder / "pairing.csv.gz", _pairing(data))
-    write_bytes_atomic(folder / "gallery.npz", gallery_of(data, predictions, measured.explained))
-    record = finished_record(plan, record, fitted, data, tables, phases)
-    record = record.model_copy(update={"explaining": measured.facts(plan)})
-    # scored as `ifambench score` will do it: from the files
-    read = {name: read_table(folder / tables[name].file, tables[name]) for name in kept}
-    metrics = scored(Tables(**read), record)
-    write_record(folder, record.model_copy(update={"metrics": metrics}))
-
-
-def _pairing(data: SuiteData) -> pd.DataFrame:
-    """Which background each object got, of all swaps, as text that is stored as it is."""
-    text = joined_tables(data.tables.values())
-    return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-
-
-def _finish(folder: Path) -> None:
-    """What comes after the record is complete: the reports, and the end of the work folder."""
-    if not (folder / "report.html").is_file():
-        write_reports(folder)
-        write_training_picture(folder)
-    shutil.rmtree(folder / "work", ignore_errors=True)
-
-
-def _forget(folder: Path) -> None:
-    """Remove what a former run left, but not foreign files."""
-    shutil.rmtree(folder / "work", ignore_errors=True)
-    for name in _RUN_FILES:
-        (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

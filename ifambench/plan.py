@@ -39,6 +39,7 @@ from ifambench.plan_checks import (
 from ifambench.plan_explain import ExplainPlan, explain_plan
 from ifambench.records.key import code_digest, digest
 from ifambench.records.store import run_folder
+from ifambench.repeat import words_of
 from ifambench.request import RunRequest
 from ifambench.suites.catalog import SuiteFile, load_suite
 from ifambench.suites.spec import Protocol, Suite, protocol_of
@@ -131,46 +132,7 @@ class RunPlan:
 
     def command(self, verb: str = "run", *more: str) -> str:
         """A command line that repeats the run."""
-        asked = self.request
-        words = ["ifambench", verb, asked.suite, "--model", self.choice.label]
-        if verb == "run":
-            words += _explaining_words(asked)
-        measured = {
-            "--images": asked.images,
-            "--steps": asked.steps,
-            "--target": asked.target,
-            "--explain-precision": asked.explain_precision,
-            "--battery-images": asked.battery or None,
-            "--sanity-images": asked.sanity or None,
-            "--remove-parts": ",".join(map(str, asked.remove_parts)) or None,
-            "--mask-samples": asked.mask_samples or None,
-        }
-        options = {
-            "--protocol": asked.protocol,
-            "--seed": asked.seed,
-            "--size": None if asked.size == "default" else asked.size,
-            **(measured if verb == "run" else {}),
-            "--pretrained": asked.pretrained,
-            "--data-dir": asked.data_dir,
-            "--precision": asked.precision,
-            "--devices": None if self.team.devices == 1 else self.team.devices,
-            "--num-nodes": None if self.team.num_nodes == 1 else self.team.num_nodes,
-            "--threads": asked.threads,
-            "--device": None if asked.device == "auto" else asked.device,
-            "--output": asked.output,
-        }
-        for option, value in options.items():
-            words += [] if value is None else [option, str(value)]
-        words += ["--skip-bad-images"] if asked.skip_bad_images else []
-        return shlex.join([*words, *more])
-
-
-def _explaining_words(asked: RunRequest) -> list[str]:
-    """The options about explanations that can be repeated or have no value."""
-    words = [word for name in asked.explainers for word in ("--explainer", name)]
-    words += [word for name in asked.operators for word in ("--operator", name)]
-    flags = {"--battery": asked.battery, "--sanity": asked.sanity}
-    return words + [flag for flag, images in flags.items() if images]
+        return shlex.join([*words_of(self.request, self.choice.label, self.team, verb), *more])
 
 
 def make_plan(request: RunRequest) -> RunPlan:

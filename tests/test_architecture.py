@@ -20,7 +20,8 @@ RECORDS |= {"board", "ranking", "reports", "verdict", "verified"}
 RECORDS |= {"compare_costs", "compare_warnings", "gate_bars", "over_seeds"}
 WORK = {"train", "predict", "explain", "battery"}
 FLOW = {"pipeline", "plan", "plan_checks", "assemble", "gallery", "loaded", "parts", "mask_samples"}
-FLOW |= {"plan_explain", "measuring", "reuse", "explain_image", "image_model", "request"}
+FLOW |= {"plan_explain", "measuring", "reuse", "explain_image", "image_model", "request", "storing"}
+FLOW |= {"repeat"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(RECORDS, BASE | RECORDS | {"suites", "data"}),
