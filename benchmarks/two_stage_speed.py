@@ -7,8 +7,10 @@
 
 Evaluation: stage 1 on all patches, stage 2 on a fraction f of them (the same random patches for
 every repeat). The bound is (1 + f) plain forward passes, within 10 %. Training: one step of the
-published losses, forward, backward and optimizer, and its shares by leaving parts out. Weights are
-random: time does not depend on them. Measurements alternate, the median of the repeats is shown.
+published losses, forward, backward and optimizer, and its shares by leaving parts out, with tokens
+and positions of stage 1 trained (as published, through its whole trunk) and without. Weights are
+random; the time of stage 2 depends on them through the share of patches that the mask keeps, which
+is shown. Measurements alternate, the median of the repeats is shown.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from ifambench.train.recipes import Recipe
 from ifambench.train.steps import Batch
 
 CLASSES, PARTS = 2, 4
+NOTES = {"": False, ", tokens trained": True}
+"""Whether tokens and positions of stage 1 are trained."""
 DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
 
@@ -98,32 +102,55 @@ def _evaluation(asked: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _training(asked: argparse.Namespace) -> list[dict[str, Any]]:
     recipe = Recipe(batch_size=asked.batch, num_parts=PARTS)
-    alone = replace(recipe, losses=recipe.losses | {"equivariance": 0.0})
     shape = {"num_classes": CLASSES, "image_size": asked.image_size, "size": asked.size}
-    whole = build_ifam(**shape, num_parts=PARTS).to(asked.device).train()
-    first = build_pdiscoformer(**shape, num_parts=PARTS).to(asked.device).train()
-    plain = build_vit(**shape).to(asked.device).train()
     images = torch.randn(asked.batch, 3, asked.image_size, asked.image_size, device=asked.device)
     y = torch.arange(asked.batch, device=asked.device) % CLASSES
     batch = Batch(images, y, y, None)
-    work = {
-        "plain ERM step": _step("erm", plain, recipe, batch, asked),
-        "whole step": _step("ifam", whole, recipe, batch, asked),
-        "without equivariance": _step("ifam", whole, alone, batch, asked),
-        "stage 1 alone": _step("parts", first, alone, batch, asked),
-    }
+    plain = build_vit(**shape).to(asked.device).train()
+    work = {"plain ERM step": _step("erm", plain, recipe, batch, asked)}
+    kept: dict[str, list[float]] = {}
+    for note, tokens in NOTES.items():
+        trained = replace(recipe, train_stage_1_tokens=tokens)
+        alone = replace(trained, losses=recipe.losses | {"equivariance": 0.0})
+        whole = build_ifam(**shape, num_parts=PARTS).to(asked.device).train()
+        first = build_pdiscoformer(**shape, num_parts=PARTS).to(asked.device).train()
+        kept[f"whole step{note}"] = _watch_kept(whole)
+        work[f"whole step{note}"] = _step("ifam", whole, trained, batch, asked)
+        work[f"without equivariance{note}"] = _step("ifam", whole, alone, batch, asked)
+        work[f"stage 1 alone{note}"] = _step("parts", first, alone, batch, asked)
     seconds = _medians(work, asked)
-    total, stage_1 = seconds["whole step"], seconds["stage 1 alone"]
-    equivariance = total - seconds["without equivariance"]
-    shares = {"stage 1": stage_1, "equivariance": equivariance}
-    shares["stage 2"] = total - stage_1 - equivariance
     rows = _rows("training", seconds, asked.batch, "plain ERM step")
-    rows += [
-        {"phase": "training", "piece": f"share of {name}", "ratio": part / total}
-        for name, part in shares.items()
-    ]
+    for row in rows:
+        if row["piece"] in kept:
+            row["kept"] = statistics.mean(kept[row["piece"]])
+    rows += [row for note in NOTES for row in _shares(seconds, note)]
     _show(rows)
     return rows
+
+
+def _shares(seconds: dict[str, float], note: str) -> list[dict[str, Any]]:
+    """What each part takes of a whole step."""
+    total, stage_1 = seconds[f"whole step{note}"], seconds[f"stage 1 alone{note}"]
+    equivariance = total - seconds[f"without equivariance{note}"]
+    shares = {"stage 1": stage_1, "equivariance": equivariance}
+    shares["stage 2"] = total - stage_1 - equivariance
+    return [
+        {"phase": "training", "piece": f"share of {name}{note}", "ratio": part / total}
+        for name, part in shares.items()
+    ]
+
+
+def _watch_kept(model: Any) -> list[float]:
+    """A list that every training step of the model appends its kept share of patches to."""
+    found: list[float] = []
+    original = model.masked_logits
+
+    def watched(images: Tensor, mask: Tensor) -> Tensor:
+        found.append(mask.float().mean().item())
+        return original(images, mask)
+
+    model.masked_logits = watched
+    return found
 
 
 def _step(
@@ -198,18 +225,19 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         rate = f"{row['images_per_second']:9.1f} images/s" if "images_per_second" in row else ""
         bound = f"   {row['of_bound']:.2f} of (1 + f)" if "of_bound" in row else ""
-        print(f"  {row['phase']:10s} {row['piece']:22s} x {row['ratio']:.2f} {rate}{bound}")
+        bound += f"   {row['kept']:.2f} of the patches kept" if "kept" in row else ""
+        print(f"  {row['phase']:10s} {row['piece']:36s} x {row['ratio']:.2f} {rate}{bound}")
 
 
 def _table(rows: pd.DataFrame) -> str:
     """One line per piece, times as ratios to the plain network in the same process."""
     where = ["model", "image_size", "batch", "device", "precision", "threads"]
-    head = [*where, "phase", "piece", "time / plain", "of (1 + f)"]
-    lines = [f"| {' | '.join(head)} |", "| :--- " * 8 + "| ---: " * 2 + "|"]
+    head = [*where, "phase", "piece", "time / plain", "of (1 + f)", "kept"]
+    lines = [f"| {' | '.join(head)} |", "| :--- " * 8 + "| ---: " * 3 + "|"]
     for _, row in rows.iterrows():
-        bound = "" if pd.isna(row["of_bound"]) else f"{row['of_bound']:.2f}"
+        more = ["" if pd.isna(row[name]) else f"{row[name]:.2f}" for name in ("of_bound", "kept")]
         cells = [str(row[name]) for name in [*where, "phase", "piece"]]
-        lines.append(f"| {' | '.join([*cells, format(row['ratio'], '.2f'), bound])} |")
+        lines.append(f"| {' | '.join([*cells, format(row['ratio'], '.2f'), *more])} |")
     return "\n".join(lines)
 
 

@@ -31,6 +31,7 @@ from ifambench.plan_checks import (
     check_choices,
     check_data,
     check_numbers,
+    check_part_grid,
     check_parts,
     find_device,
     refuse_without_effect,
@@ -160,6 +161,7 @@ def make_plan(request: RunRequest) -> RunPlan:
     check_data(file.suite, model, request)
     backbone = _backbone(choice, model, recipe, request)
     start_from(backbone, model, recipe)
+    check_part_grid(choice, model)
     check_parts(model, request)
     return RunPlan(
         request=request,

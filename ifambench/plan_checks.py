@@ -20,6 +20,7 @@ from ifambench.train.recipes import ARCHITECTURE
 
 #: What a linear probe reads of a recipe; nothing is trained by gradient.
 _OF_A_PROBE = ("image_size", "init", "probe_strengths", "source")
+_LEAST = 3
 _MAX_SEED = 2**63 - 1
 _WORDS = {"images": ALL, "battery": ALL, "sanity": ALL, "steps": PER_PATCH}
 """What may stand in place of a number."""
@@ -116,6 +117,22 @@ def suite_has_masks(suite: Suite, data_dir: Path | None) -> bool:
     if suite.source is None:
         return True
     return has_masks(suite, find_data_folder(suite, data_dir))
+
+
+def check_part_grid(choice: ModelChoice, model: Classifier) -> None:
+    """Refuse to train parts on fewer patches than the presence losses average over.
+
+    Raises:
+        UsageError: Naming the patches there are.
+    """
+    if choice.source is None and "parts" in model.capabilities and min(model.patch_grid) < _LEAST:
+        high, wide = model.patch_grid
+        raise UsageError(
+            f"parts are looked for in {_LEAST} x {_LEAST} patches or more, "
+            f"images of {model.data_config.image_size} pixels have {high} x {wide}",
+            where=f"--model {choice.label}",
+            next_step="choose a larger image_size",
+        )
 
 
 def check_parts(model: Classifier, request: RunRequest) -> None:

@@ -51,6 +51,13 @@ def test_a_name_that_changes_nothing_is_refused(suite, tmp_path, model):
         plan(suite, tmp_path, model)
 
 
+@pytest.mark.parametrize("model", ["ifam-vit-micro", "pdiscoformer-vit-micro"])
+def test_parts_are_not_trained_on_a_handful_of_patches(suite, tmp_path, model):
+    with pytest.raises(UsageError, match="16 pixels have 2 x 2"):
+        plan(suite, tmp_path, f"{model}@image_size=16")
+    assert plan(suite, tmp_path, f"{model}@image_size=24").view.image_size == 24
+
+
 @pytest.mark.parametrize(
     "model",
     [

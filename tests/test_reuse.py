@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from ifambench import pipeline
+from ifambench import storing
 from ifambench.errors import EnvironmentProblem, RunInterrupted, UsageError
 from ifambench.pipeline import make_plan, run, train
 from ifambench.progress import Progress
@@ -132,7 +132,7 @@ def test_stopped_while_writing_it_goes_on_without_training(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "gallery_of", stop)
+        patch.setattr(storing, "gallery_of", stop)
         with pytest.raises(RunInterrupted):
             run(request(suite, copy, **MORE), Progress())
     assert read_record(folder_of(copy)).status == "interrupted"

@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from ifambench.errors import UsageError, unknown_name
-from ifambench.models.sizes import SIZES
+from ifambench.models.sizes import SIZES, nearest_tiled
 from ifambench.registry import Entry, Registry
 from ifambench.suites.spec import Suite
 
@@ -239,7 +239,8 @@ def build_model(
     Args:
         choice: Which model.
         suite: Gives the classes and, unless the weights do, the image size.
-        options: The recipe's architecture options; `image_size` replaces the suite's.
+        options: The recipe's architecture options; `image_size` replaces the suite's. One that the
+            model's name does not give is taken to the nearest that the patches tile.
         label_scope: Of the protocol, for suites that map the classes of ImageNet.
 
     Raises:
@@ -252,7 +253,9 @@ def build_model(
         given = choice.entry.load()(num_classes=None, source=choice.source, **options)
         return as_labels(given, suite, label_scope, choice.source)
     shape: dict[str, Any] = {"num_classes": len(suite.labels), "image_size": suite.image_size}
-    if "size" in choice.entry.info:
-        shape["size"] = choice.entry.info["size"]
-    model: Classifier = choice.entry.load()(**(shape | options))
+    size = choice.entry.info.get("size")
+    shape |= options if size is None else options | {"size": size}
+    if size is not None and "image_size" not in choice.overrides:
+        shape["image_size"] = nearest_tiled(shape["image_size"], SIZES[size].patch_size)
+    model: Classifier = choice.entry.load()(**shape)
     return model

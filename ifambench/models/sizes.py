@@ -32,6 +32,15 @@ def _dinov2(letter: str) -> Size:
     return Size(architecture, f"timm:{architecture}.lvd142m", 14, IMAGENET_MEAN, IMAGENET_STD)
 
 
+def nearest_tiled(image_size: int, patch_size: int) -> int:
+    """The image size nearest to the given one that patches tile; the larger of two.
+
+    >>> nearest_tiled(512, 14), nearest_tiled(224, 16)
+    (518, 224)
+    """
+    return max(1, (2 * image_size + patch_size) // (2 * patch_size)) * patch_size
+
+
 #: By the last part of a model's name: `vit-b`, `ifam-vit-b`. DINOv2 has no tiny network.
 SIZES = {
     "micro": Size("", "maskfeat-waterdigits", 8, _HALF, _HALF),

@@ -5,7 +5,8 @@
     flip     mirrored with probability 1/2
     crop     a random part of the image at full size, mirrored with probability 1/2, and jitter
     cub      mirrored, lit by another black body, rotated, scaled and shifted: the published
-             recipe for CUB and Waterbirds (its crop takes the whole of a square image)
+             recipe for CUB and Waterbirds, but on the centre of the photo, where it has a random
+             crop after all else
 
 Every image has its own parameters. They are drawn for the batch of all processes from torch's
 global CPU generator, see `ifambench.train.ranks`. Masks of the true object move with the image.
@@ -35,7 +36,7 @@ _CUB_SCALE = (0.8, 1.2)
 
 _PAIR_ANGLE = math.pi / 2
 _PAIR_SCALE = (0.8, 1.4)
-_PAIR_SHIFT = 0.22  # of half the image side, 0.11 of the side as published
+_PAIR_SHIFT = 0.11  # of the image side
 
 
 class AffinePair(NamedTuple):
@@ -100,20 +101,25 @@ def draw_cub(n: int) -> Tensor:
     angle = _between((-_CUB_ANGLE, _CUB_ANGLE), uniform(n))
     shift = _between((-2 * _CUB_SHIFT, 2 * _CUB_SHIFT), uniform(n, 2))  # the side has length 2
     matrix = _matrices(zoom * _signs(n), zoom, angle, torch.zeros(n, 2))
-    matrix[:, :, 2] = (matrix[:, :, :2] @ shift[..., None])[..., 0]  # the shift is of the result
+    matrix[:, :, 2] = _applied(matrix[:, :, :2], shift)  # the shift is of the result
     return matrix
 
 
-def draw_affine() -> AffinePair:
-    """One random rotation, scale and shift (angles, scales and shifts as published)."""
-    angle = (2 * torch.rand(()) - 1) * _PAIR_ANGLE
-    scale = _PAIR_SCALE[0] + (_PAIR_SCALE[1] - _PAIR_SCALE[0]) * torch.rand(())
-    shift = ((2 * torch.rand(2) - 1) * _PAIR_SHIFT)[:, None]
+def draw_affine(side: int) -> AffinePair:
+    """One random rotation, scale and shift of the result by whole pixels, drawn as published.
+
+    Args:
+        side: Of the image in pixels.
+    """
+    angle = _between((-_PAIR_ANGLE, _PAIR_ANGLE), torch.rand(()))
+    scale = _between(_PAIR_SCALE, torch.rand(()))
+    pixels = (_between((-_PAIR_SHIFT, _PAIR_SHIFT), torch.rand(2)) * side).round()
+    shift = pixels * (2 / side)  # the side has length 2
     cosine, sine = angle.cos(), angle.sin()
-    linear = torch.stack([torch.stack([cosine, -sine]), torch.stack([sine, cosine])]) / scale
-    inverse = torch.linalg.inv(linear)
+    turn = torch.stack([torch.stack([cosine, -sine]), torch.stack([sine, cosine])])
+    backward = torch.cat([turn.T * scale, shift[:, None]], dim=1)
     return AffinePair(
-        torch.cat([linear, shift], dim=1), torch.cat([inverse, -inverse @ shift], dim=1)
+        torch.cat([turn / scale, -_applied(turn / scale, shift)[:, None]], dim=1), backward
     )
 
 
@@ -125,10 +131,12 @@ def warp(maps: Tensor, matrix: Tensor, padding: str = "zeros") -> Tensor:
         matrix: (2, 3) or (B, 2, 3): where each place of the result comes from; sides are 2 long.
         padding: What is outside: `zeros` or `border`.
     """
-    grid = F.affine_grid(
-        matrix.to(maps).expand(len(maps), 2, 3), list(maps.shape), align_corners=False
-    )
-    return F.grid_sample(maps, grid, padding_mode=padding, align_corners=False)
+    # the grid is a matrix product: autocast would round its places by up to a pixel
+    with torch.autocast(maps.device.type, enabled=False):
+        grid = F.affine_grid(
+            matrix.to(maps).expand(len(maps), 2, 3), list(maps.shape), align_corners=False
+        )
+        return F.grid_sample(maps, grid, padding_mode=padding, align_corners=False)
 
 
 def _mirrored(images: Tensor, masks: Tensor | None) -> Augmented:
@@ -160,6 +168,11 @@ def _matrices(width: Tensor, height: Tensor, angle: Tensor, centre: Tensor) -> T
         torch.stack([width * sine, height * cosine, centre[:, 1]], dim=1),
     ]
     return torch.stack(rows, dim=1)
+
+
+def _applied(matrix: Tensor, vector: Tensor) -> Tensor:
+    """(..., 2, 2) times (..., 2), without a matrix product, which autocast would round."""
+    return (matrix * vector[..., None, :]).sum(-1)
 
 
 def _signs(n: int) -> Tensor:

@@ -71,7 +71,7 @@ class PartsStep(Step):
         images = self.augmented(batch).images
         if not self.recipe.losses["equivariance"]:
             return Discovered(images, self.parts(self.tokens(images)), None)
-        pair = draw_affine()
+        pair = draw_affine(images.shape[-1])
         tokens = self.tokens(torch.cat([images, warp(images, pair.forward)]))
         own, other = tokens.chunk(2)
         parts = self.parts(own)

@@ -34,6 +34,8 @@ _METHOD_OF = {
 """Fields that one training method reads alone."""
 
 _EVEN_OVER_GROUPS = ("rwg", "groupdro")
+_ONE_PASS = "groupdro"
+"""Moves its group weights once per batch, which has to be one pass for that."""
 
 
 def refuse_unused(fields: Iterable[str], family: str, where: str) -> None:
@@ -67,6 +69,21 @@ def refuse_twice_balanced(recipe: Recipe, family: str, where: str) -> None:
             f"class_balanced would balance twice: {method} evens out groups, and so classes",
             where=where,
             next_step=f'class_balanced = false in [recipe."{family}"], or in the model name',
+        )
+
+
+def refuse_split_batches(recipe: Recipe, family: str, where: str) -> None:
+    """Refuse gradient accumulation for a method that is not the mean over the passes.
+
+    Raises:
+        UsageError: Naming the method.
+    """
+    if recipe.accumulate > 1 and family.partition("+")[2] == _ONE_PASS:
+        raise UsageError(
+            f"{_ONE_PASS} moves its group weights once per batch, so accumulate must be 1, "
+            f"is {recipe.accumulate}",
+            where=where,
+            next_step="accumulate=1 in the model name; a smaller batch_size takes less memory",
         )
 
 

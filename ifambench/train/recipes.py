@@ -15,7 +15,11 @@ from typing import Any
 
 from ifambench.models.catalog import trained_as
 from ifambench.suites.spec import Suite
-from ifambench.train.recipe_scope import refuse_twice_balanced, refuse_unused
+from ifambench.train.recipe_scope import (
+    refuse_split_batches,
+    refuse_twice_balanced,
+    refuse_unused,
+)
 from ifambench.train.recipe_values import check_bounds, checked, parsed, refuse_unknown
 
 LOSS_WEIGHTS = {
@@ -66,7 +70,8 @@ class Recipe:
         class_balanced: Weigh the cross-entropy of an image by n / (C n_class), from class labels
             alone; not for RWG and GroupDRO, which even out the groups.
         init: `pretrained` or `scratch`: the start of the classifier (iFAM: of stage 2).
-        image_size: Height and width of the input; 0: the suite's.
+        image_size: Height and width of the input; 0: the suite's. Where the model's name does not
+            give it, the model takes the nearest that its patches tile.
         source: Where the values come from.
         lr_stage_1: iFAM: peak learning rate of prototypes, modulation and part classifier.
         train_stage_1_tokens: iFAM: train tokens and positions of stage 1, as published.
@@ -188,6 +193,7 @@ def recipe_for(
     recipe = _updated(recipe, parsed(overrides or {}, recipe, where), where)
     refuse_unused(overrides or (), family, where)
     refuse_twice_balanced(recipe, family, f"--model {label or family}")
+    refuse_split_batches(recipe, family, f"--model {label or family}")
     return recipe
 
 

@@ -52,6 +52,15 @@ class Step(nn.Module):
         self.recipe = recipe
         self.class_weights: Tensor | None = None
 
+    def begin(self, y: Tensor, group: Tensor) -> None:
+        """What a method takes from the training split before its first step.
+
+        Args:
+            y: (N,) class of every training image.
+            group: (N,) group; read by group-aware methods only.
+        """
+        self.balance(y)
+
     def balance(self, y: Tensor) -> None:
         """Weigh the classes of all further losses evenly, if the recipe says so.
 
@@ -150,13 +159,20 @@ class GroupDroStep(ErmStep):
     """GroupDRO (Sagawa et al. 2020, arXiv 1911.08731): worst-case weights over groups.
 
     q_g <- q_g exp(eta L_g), normalised; the loss is sum_g q_g L_g, L_g the mean loss of the
-    group's images in the batch (0 when there are none).
+    group's images in the batch (0 when there are none). q starts even over the groups that the
+    training split has.
     """
 
     def __init__(self, model: Classifier, recipe: Recipe, num_groups: int) -> None:
         super().__init__(model, recipe)
         self.group_weights: Tensor
         self.register_buffer("group_weights", torch.full((num_groups,), 1.0 / num_groups))
+
+    def begin(self, y: Tensor, group: Tensor) -> None:
+        """Also leaves out groups without training images: their weight would scale the loss."""
+        super().begin(y, group)
+        present = torch.bincount(group, minlength=len(self.group_weights)) > 0
+        self.group_weights.copy_(present / present.sum())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The weighted loss; updates the group weights."""

@@ -196,7 +196,8 @@ class _Loop:
     def _row(self, per_epoch: int) -> dict[str, float]:
         """The epoch's losses, learning rate and time."""
         position, recipe = self.training.position, self.recipe
-        sums = all_mean(torch.stack(list(position.sums.values()))).tolist()
+        stacked = torch.stack(list(position.sums.values())).to(self.training.fabric.device)
+        sums = all_mean(stacked).tolist()  # a resumed epoch has them on the CPU
         means = {f"loss_{n}": s / per_epoch for n, s in zip(position.sums, sums, strict=True)}
         _refuse_divergence(means, position.epoch)
         last = factor(recipe, (position.epoch + 1) * per_epoch - 1, per_epoch)

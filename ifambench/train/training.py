@@ -120,7 +120,7 @@ def _train(
         start_at_rim(model, train, plan.recipe.rim_quantile)
     groups = len(place.data.suite.groups.names)
     step = make_step(plan.choice.method, model, plan.recipe, groups, errors)
-    step.balance(train.y)
+    step.begin(train.y, train.group)
     return train_model(
         step,
         train,

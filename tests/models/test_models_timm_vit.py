@@ -4,10 +4,11 @@ from torch import nn
 
 from ifambench.errors import UsageError
 from ifambench.models.base import DataConfig
-from ifambench.models.catalog import MODEL_REGISTRY, choose_model
-from ifambench.models.sizes import SIZES
+from ifambench.models.catalog import MODEL_REGISTRY, build_model, choose_model
+from ifambench.models.sizes import SIZES, nearest_tiled
 from ifambench.models.timm_import import import_timm
 from ifambench.models.timm_vit import TimmVit, build_oracle_vit, build_vit, build_vit_gap
+from ifambench.suites.catalog import load_suite
 from tests.models.small_models import CLASSES, SIDE, images, lively
 
 FAMILIES = ["vit", "vit-gap", "oracle-vit", "late-vit", "pdiscoformer-vit"]
@@ -20,6 +21,22 @@ def test_every_family_comes_in_every_size(family: str, size: str) -> None:
     choice = choose_model(f"{family}-{size}")
     assert choice.entry.info["size"] == size
     assert choice.pretrained == SIZES[size].pretrained
+
+
+@pytest.mark.parametrize(
+    ("asked", "patch", "found"), [(224, 16, 224), (512, 14, 518), (256, 14, 252), (3, 8, 8)]
+)
+def test_the_nearest_size_that_patches_tile(asked: int, patch: int, found: int) -> None:
+    assert nearest_tiled(asked, patch) == found
+
+
+def test_a_size_of_the_suite_is_taken_to_whole_patches_and_one_of_the_name_is_not() -> None:
+    suite = load_suite("waterdigits").suite.model_copy(update={"image_size": 60})
+    assert build_model(choose_model("vit-micro"), suite, {}).data_config.image_size == 64
+    of_recipe = build_model(choose_model("vit-micro"), suite, {"image_size": 50})
+    assert of_recipe.data_config.image_size == 48
+    with pytest.raises(UsageError, match="do not tile"):
+        build_model(choose_model("vit-micro@image_size=50"), suite, {"image_size": 50})
 
 
 @pytest.mark.parametrize("build", [build_vit, build_oracle_vit])

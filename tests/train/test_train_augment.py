@@ -25,10 +25,47 @@ def test_identity_warp_changes_nothing():
 @pytest.mark.parametrize("seed", range(6))
 def test_the_backward_warp_undoes_the_forward_warp(seed):
     torch.manual_seed(seed)
-    image, pair = smooth_image(), draw_affine()
+    image, pair = smooth_image(), draw_affine(64)
     moved = warp(image, pair.forward)
     assert (moved - image).abs().max() > 0.1
     assert (warp(moved, pair.backward) - image).abs().max() < 0.05
+
+
+def test_a_pair_moves_the_result_by_whole_pixels_up_to_a_ninth_of_the_side():
+    torch.manual_seed(0)
+    pairs = [draw_affine(336) for _ in range(2000)]
+    forward, backward = (torch.stack(matrices) for matrices in zip(*pairs, strict=True))
+    pixels = backward[:, :, 2] * 168  # where the centre goes; the side has length 2
+    assert torch.allclose(pixels, pixels.round(), atol=1e-3)
+    assert pixels.abs().amax() == round(0.11 * 336)
+    scale = backward[:, :, :2].det().sqrt()
+    assert scale.min() == pytest.approx(0.8, abs=0.01)
+    assert scale.max() == pytest.approx(1.4, abs=0.01)
+    assert torch.allclose(forward[:, :, :2] @ backward[:, :, :2], torch.eye(2), atol=1e-6)
+    moved = forward[:, :, :2] @ backward[:, :, 2:] + forward[:, :, 2:]
+    assert moved.abs().amax() < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["flip", "crop", "cub"])
+def test_mixed_precision_does_not_move_a_pixel(kind):
+    images, masks = shapes()
+    recipe, found = Recipe(augment=kind), []
+    for mixed in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            found.append(augment(recipe, images, masks, CONFIG))
+    assert torch.equal(found[0].images, found[1].images)
+    assert torch.equal(found[0].masks, found[1].masks)
+
+
+def test_mixed_precision_keeps_the_inverse_of_a_pair():
+    found = []
+    for mixed in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            pair = draw_affine(64)
+            found.append((*pair, warp(smooth_image(), pair.forward)))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_jitter_is_affine_per_image_and_channel_and_off_at_zero():

@@ -182,6 +182,6 @@ def test_part_discovery_alone_has_the_losses_of_stage_1(batch):
 def test_equal_maps_of_a_copy_that_was_not_moved(batch, monkeypatch):
     identity = torch.eye(2, 3)
     pair = type("Pair", (), {"forward": identity, "backward": identity})
-    monkeypatch.setattr("ifambench.train.ifam_steps.draw_affine", lambda: pair)
+    monkeypatch.setattr("ifambench.train.ifam_steps.draw_affine", lambda _: pair)
     assert torch.allclose(warp(batch.images, identity), batch.images, atol=1e-4)
     assert IfamStep(two_stages(), STILL)(batch)["equivariance"].item() == pytest.approx(0, abs=1e-3)

@@ -157,6 +157,14 @@ def test_classes_are_not_balanced_twice(suite, method):
     assert recipe_for(balanced, "vit+jtt").class_balanced
 
 
+def test_groupdro_takes_whole_batches(suite):
+    parted = with_recipe(suite, "vit", batch_size=8, accumulate=2)
+    with pytest.raises(UsageError, match="accumulate must be 1, is 2"):
+        recipe_for(parted, "vit+groupdro")
+    assert recipe_for(parted, "vit+groupdro", "", {"accumulate": "1"}).accumulate == 1
+    assert recipe_for(parted, "vit+jtt").accumulate == 2
+
+
 def test_a_model_that_takes_over_weights_reads_the_sections_of_their_model(suite):
     recipe = {"vit-ti": {"image_size": 224, "lr": 0.1}, "gradcam-vit-ti": {"keep_fraction": 0.5}}
     changed = suite.model_copy(update={"recipe": recipe})
@@ -174,6 +182,8 @@ def test_the_sections_of_every_shipped_suite_belong_to_models(name):
     assert set(shipped.recipe) <= families.keys() | labels.keys()
     for section in shipped.recipe:
         recipe_for(shipped, labels.get(section, section), section)
+    for choice in choices:  # each has a default that is not refused
+        recipe_for(shipped, choice.family, choice.base_label)
 
 
 def test_the_image_size_shapes_the_model_only_when_it_is_set(suite):

@@ -60,6 +60,12 @@ def test_groupdro_weights_after_two_steps_by_hand(vit, batch, monkeypatch):
     assert torch.allclose(step.group_weights, expected)
 
 
+def test_groupdro_starts_even_over_the_groups_of_the_training_split(vit):
+    step = GroupDroStep(vit, STILL, 4)
+    step.begin(torch.tensor([0, 1, 1]), torch.tensor([0, 3, 3]))
+    assert step.group_weights.tolist() == [0.5, 0, 0, 0.5]
+
+
 def test_groupdro_weights_are_still_in_evaluation(vit, batch):
     step = GroupDroStep(vit, STILL, 4).eval()
     step(batch)
