@@ -22,7 +22,7 @@ from ifambench.data.draws import Draws
 from ifambench.data.manifest import SuiteData
 from ifambench.errors import UsageError
 from ifambench.explain.base import stable_hash
-from ifambench.metrics.group_accuracy import group_counts
+from ifambench.metrics.group_accuracy import group_counts, groups_with_images
 from ifambench.models.base import Classifier, Selection
 from ifambench.models.ifam import Ifam
 from ifambench.predict.forward import evaluating, load_batch, probabilities, refuse_non_finite
@@ -118,7 +118,8 @@ def sample_masks(
         UsageError: If the model has no noise in its mask.
         EnvironmentProblem: If a logit is not finite; the message names the image.
     """
-    if not isinstance(model, Ifam):
+    inner = model.unmapped
+    if not isinstance(inner, Ifam):
         raise UsageError(
             "only a two-stage model has noise in its mask", next_step="ifambench list models"
         )
@@ -129,7 +130,7 @@ def sample_masks(
         for start in range(0, len(rows), batch_size):
             part = rows.iloc[start : start + batch_size]
             images = load_batch(model, data, part, device).images
-            found.append(_sample_batch(model, images, list(part["id"]), samples, seed))
+            found.append(_sample_batch(model, inner, images, list(part["id"]), samples, seed))
             progress.advance(len(part))
     prob = np.concatenate([batch.prob for batch in found])  # (N, S + 1, C)
     predicted = prob.argmax(axis=2)
@@ -145,7 +146,8 @@ def sample_masks(
 
 
 def noise_report(found: MaskSamples, groups: Sequence[str]) -> NoiseReport:
-    """The numbers of a split; worst-group accuracy is over all declared groups."""
+    """The numbers of a split; worst-group accuracy is over the groups that have images."""
+    groups = groups_with_images(found.rows, groups)
     each = [_accuracies(found.rows, column, groups) for column in found.sampled.T]
     flips = found.sampled != found.clean[:, None]
     empty = found.selected == 0
@@ -187,13 +189,15 @@ class _Batch:
     masks: NDArray[np.bool_]
 
 
-def _sample_batch(model: Ifam, images: Tensor, ids: list[str], samples: int, seed: int) -> _Batch:
-    tokens = model.stage_1.tokens(images)  # once: noise comes after the backbone
-    shape = (model.stage_1.num_parts + 1, *model.patch_grid)
-    selections: list[Selection] = [model.select_from(tokens)]
+def _sample_batch(
+    model: Classifier, inner: Ifam, images: Tensor, ids: list[str], samples: int, seed: int
+) -> _Batch:
+    tokens = inner.stage_1.tokens(images)  # once: noise comes after the backbone
+    shape = (inner.stage_1.num_parts + 1, *inner.patch_grid)
+    selections: list[Selection] = [inner.select_from(tokens)]
     for sample in range(samples):
         noise = image_noise(ids, shape, sample, seed).to(tokens.device)
-        selections.append(model.select_from(tokens, noise))
+        selections.append(inner.select_from(tokens, noise))
     logits = [model.logits_under(images, selection) for selection in selections]
     for values in logits:
         refuse_non_finite(values.cpu().double().numpy(), ids, "the logits are")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ifambench.data.manifest import SuiteData
 from ifambench.errors import UsageError
-from ifambench.metrics.group_accuracy import group_counts
+from ifambench.metrics.group_accuracy import group_counts, groups_with_images
 from ifambench.models.base import Classifier
 from ifambench.models.ifam import Ifam
 from ifambench.models.interventions import Interventions, part_thresholds
@@ -36,9 +36,9 @@ class Removal:
             when it selects none.
         present: Images with a selected patch of these parts.
         accuracy: Micro average.
-        worst_group_accuracy: Over all declared groups.
+        worst_group_accuracy: Over the declared groups that have images.
         worst_group: Its name.
-        groups: Accuracy of each declared group.
+        groups: Accuracy of each of these groups.
         flip_rate: Share of the images whose prediction is not that of the whole model.
         empty: Images for which no patch is left.
     """
@@ -93,7 +93,7 @@ class Evaluation:
 
 
 def leave_parts_out(
-    model: Ifam,
+    model: Classifier,
     on: Evaluation,
     combinations: Sequence[tuple[int, ...]] = (),
     base: Interventions | None = None,
@@ -101,27 +101,28 @@ def leave_parts_out(
     """Evaluate the model whole, without each of its parts, and without given combinations.
 
     Args:
-        model: On the device already; left as it was.
+        model: A two-stage model, on the device already; left as it was.
         on: The images.
         combinations: Sets of parts to remove together.
         base: What holds in every row; by default the model's own interventions.
 
     Raises:
-        UsageError: If the model has no such part.
+        UsageError: If the model is no two-stage model, or has no such part.
         EnvironmentProblem: If a logit is not finite; the message names the image.
     """
-    base = base or model.interventions
-    count = model.stage_1.num_parts
+    inner = two_stage(model)
+    base = base or inner.interventions
+    count = inner.stage_1.num_parts
     wanted = list(dict.fromkeys([(part,) for part in range(count)] + list(combinations)))
     changed = {parts: _also_without(base, parts) for parts in wanted}
     for what in changed.values():
         what.check(count)
-    with intervening(model, base):
+    with intervening(inner, base):
         patches = selected_by_part(model, on)  # (N, K)
         whole = _predict(model, on)
     found = []
     for parts, what in changed.items():
-        with intervening(model, what):
+        with intervening(inner, what):
             found.append(_removal(parts, _predict(model, on), whole, patches, on))
     return PartsReport(
         images=len(on.rows),
@@ -132,7 +133,7 @@ def leave_parts_out(
     )
 
 
-def selected_by_part(model: Ifam, on: Evaluation) -> NDArray[np.int64]:
+def selected_by_part(model: Classifier, on: Evaluation) -> NDArray[np.int64]:
     """Selected patches that belong to each part, (N, K)."""
     found = []
     on.progress.start("parts", len(on.rows))
@@ -148,12 +149,13 @@ def selected_by_part(model: Ifam, on: Evaluation) -> NDArray[np.int64]:
     return np.concatenate(found)
 
 
-def thresholds_of(model: Ifam, on: Evaluation, quantile: float, compat: str) -> Interventions:
+def thresholds_of(model: Classifier, on: Evaluation, quantile: float, compat: str) -> Interventions:
     """The low-confidence thresholds from the training images in `on`.
 
     Raises:
         UsageError: If the quantile is not in [0, 1].
     """
+    inner = two_stage(model)
     on.progress.start("threshold", len(on.rows))
 
     def batches() -> Iterator[torch.Tensor]:
@@ -163,8 +165,8 @@ def thresholds_of(model: Ifam, on: Evaluation, quantile: float, compat: str) -> 
             on.progress.advance(len(rows))
 
     with evaluating(model), torch.inference_mode():
-        limits = part_thresholds(model, batches(), quantile)
-    return replace(model.interventions, thresholds=limits, compat=compat)
+        limits = part_thresholds(inner, batches(), quantile)
+    return replace(inner.interventions, thresholds=limits, compat=compat)
 
 
 @contextmanager
@@ -179,18 +181,19 @@ def intervening(model: Ifam, what: Interventions) -> Iterator[None]:
 
 
 def two_stage(model: Classifier) -> Ifam:
-    """The model, if it has parts to remove.
+    """The two stages, also of a model whose classes are mapped to the labels of a suite.
 
     Raises:
         UsageError: If it is no two-stage model.
     """
-    if not isinstance(model, Ifam):
+    inner = model.unmapped
+    if not isinstance(inner, Ifam):
         raise UsageError(
             "only a two-stage model has parts that can be removed",
             choices=["the run of an ifam-vit model"],
             next_step="ifambench list models",
         )
-    return model
+    return inner
 
 
 def check_parts(model: Classifier, combinations: Sequence[tuple[int, ...]]) -> None:
@@ -226,7 +229,7 @@ def _also_without(base: Interventions, parts: tuple[int, ...]) -> Interventions:
     return replace(base, remove_parts=tuple(sorted({*base.remove_parts, *parts})))
 
 
-def _predict(model: Ifam, on: Evaluation) -> pd.DataFrame:
+def _predict(model: Classifier, on: Evaluation) -> pd.DataFrame:
     return predict(
         model,
         on.data,
@@ -244,8 +247,8 @@ def _removal(
     patches: NDArray[np.int64],
     on: Evaluation,
 ) -> Removal:
-    groups = on.data.suite.groups.names
-    right, ns = group_counts(left.assign(correct=left["y_pred"] == left["y"]), tuple(groups))
+    groups = groups_with_images(on.rows, on.data.suite.groups.names)
+    right, ns = group_counts(left.assign(correct=left["y_pred"] == left["y"]), groups)
     rates = {name: c / n for name, c, n in zip(groups, right, ns, strict=True)}
     worst = min(rates, key=lambda name: rates[name])
     own = patches[:, list(parts)].sum(axis=1)  # (N,)

@@ -143,7 +143,7 @@ def check_parts(model: Classifier, request: RunRequest) -> None:
     """
     if request.remove_parts:
         remove_parts(model, request.remove_parts)
-    if request.mask_samples and not isinstance(model, Ifam):
+    if request.mask_samples and not isinstance(model.unmapped, Ifam):
         raise UsageError(
             f"{request.model} has no mask to add noise to",
             where="--mask-samples",

@@ -7,6 +7,7 @@ import torch
 
 from ifambench.errors import UsageError
 from ifambench.mask_samples import MaskSamples, image_noise, noise_report, sample_masks
+from ifambench.models.label_map import LabelMap, Mapped
 from ifambench.predict.loop import predict
 from tests.models.small_models import KINDS
 from tests.predict.small_data import small_data
@@ -50,6 +51,21 @@ def test_more_samples_begin_with_the_fewer_and_a_seed_changes_them(model):
     assert np.array_equal(few.selected, many.selected[:, :3])
     assert len({tuple(column) for column in many.selected.T}) == 4
     assert not np.array_equal(few.selected, sampled(model, samples=2, seed=1).selected)
+
+
+def test_a_declared_group_without_images_is_not_the_worst(model):
+    rows = ROWS[ROWS["group"] != GROUPS[0]]
+    found = sampled(model, rows)
+    rates = (found.clean == found.rows["y"]).groupby(found.rows["group"]).mean()
+    assert len(rates) == 3
+    assert noise_report(found, GROUPS).clean[1] == rates.min()
+
+
+def test_classes_that_are_mapped_to_labels_have_the_noise_of_the_model(model):
+    mapped = Mapped(model, LabelMap(((1,), (0, 2)), "all"))
+    found, own = sampled(mapped), sampled(model)
+    assert np.array_equal(found.selected, own.selected)
+    assert np.array_equal(found.sampled, np.array([1, 0, 1])[own.sampled])
 
 
 def test_noise_is_a_standard_gumbel_draw():

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from ifambench.errors import UsageError
 from ifambench.models.interventions import Interventions
+from ifambench.models.label_map import LabelMap, Mapped
 from ifambench.parts import (
     Evaluation,
     intervening,
@@ -49,6 +52,23 @@ def test_the_whole_is_the_prediction_of_the_model(model, report):
     assert report.whole.worst_group_accuracy == min(rates.values())
     assert rates[report.whole.worst_group] == min(rates.values())
     assert report.whole.flip_rate == 0
+
+
+def test_a_declared_group_without_images_has_no_accuracy(model):
+    rows = ROWS[ROWS["group"] != ROWS["group"].iloc[0]]
+    groups = leave_parts_out(model, replace(ON, rows=rows)).whole.groups
+    assert list(groups) == [name for name in DATA.suite.groups.names if name in set(rows["group"])]
+    assert len(groups) == 3
+
+
+def test_classes_that_are_mapped_to_labels_have_the_parts_of_the_model(model):
+    mapped = Mapped(model, LabelMap(((1,), (0, 2)), "all"))
+    found = leave_parts_out(mapped, ON)
+    assert found.num_parts == 4
+    assert found.removals[1].empty == leave_parts_out(model, ON).removals[1].empty
+    labels = predict(mapped, DATA, ROWS, batch_size=8, device="cpu")["y_pred"]
+    assert found.predictions["y_pred"].tolist() == labels.tolist()
+    assert two_stage(mapped) is model
 
 
 def test_shares_add_up_to_the_whole_selection(model, report):

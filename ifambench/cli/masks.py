@@ -66,12 +66,10 @@ def measure_noise(
     """Evaluate the model of a run under noisy masks."""
     from ifambench.loaded import evaluated_rows
     from ifambench.mask_samples import noise_report, sample_masks
-    from ifambench.parts import two_stage
 
-    model = two_stage(loaded.model)
     data, rows = evaluated_rows(loaded, data_dir, progress)
     found = sample_masks(
-        model,
+        loaded.model,
         data,
         rows,
         samples=samples,

@@ -15,6 +15,7 @@ from ifambench.cli.options import Format
 from ifambench.cli.progress_view import shown_progress
 from ifambench.cli.request import check_device
 from ifambench.cli.working import stoppable
+from ifambench.errors import UsageError
 from ifambench.reports import numbers
 from ifambench.reports.section import ALWAYS, Column, Section
 
@@ -71,6 +72,12 @@ def command(
     The patches of a removed part become background. Nothing is trained.
     """
     check_device(device)
+    if compat is not Compat.none and quantile is None:
+        raise UsageError(
+            "there are no thresholds whose scores it could say",
+            where="--compat",
+            next_step="--quantile Q, for instance 0.05",
+        )
     with stoppable():
         from ifambench.loaded import load_run_model
         from ifambench.parts import check_parts, parse_parts, two_stage
@@ -96,7 +103,7 @@ def _measure(
     progress: Progress,
 ) -> PartsReport:
     from ifambench.loaded import split_data
-    from ifambench.parts import Evaluation, leave_parts_out, thresholds_of, two_stage
+    from ifambench.parts import Evaluation, leave_parts_out, thresholds_of
 
     asked = loaded.record.protocol
     train = [] if quantile is None else [asked.train_split or "train"]
@@ -105,7 +112,7 @@ def _measure(
     def on(split: str) -> Evaluation:
         return Evaluation(data, data.rows(split), batch_size, loaded.device, progress)
 
-    model, base = two_stage(loaded.model), None
+    model, base = loaded.model, None
     if quantile is not None:
         base = thresholds_of(model, on(train[0]), quantile, compat)
     return leave_parts_out(model, on(asked.eval_split), combinations, base)

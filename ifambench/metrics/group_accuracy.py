@@ -100,6 +100,12 @@ def group_accuracy_rows(tables: Tables, context: ScoreContext) -> list[MetricRow
     return rows
 
 
+def groups_with_images(rows: pd.DataFrame, declared: Sequence[str]) -> tuple[str, ...]:
+    """The declared groups that a table of images has, in their order."""
+    found = set(rows["group"])
+    return tuple(name for name in declared if name in found)
+
+
 def group_counts(images: pd.DataFrame, groups: tuple[str, ...]) -> tuple[list[int], list[int]]:
     """Right predictions and images of each group, in the order of `groups`."""
     by_group = images.groupby("group")["correct"].agg(["sum", "count"])

@@ -8,6 +8,7 @@ of themselves; timm's are built by timm (`off_the_shelf`). Nothing is unpickled:
 from __future__ import annotations
 
 import json
+import math
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -146,7 +147,7 @@ def _shapes(tensors: Tensors, where: str) -> dict[str, Any]:
 def _of_tensors(path: Path, source: str) -> Classifier:
     read = read_any(path)
     tensors, config = our_layout(read), _config(path)
-    data = _data_config(source, path, config, xray=is_hugging_face(read))
+    data = _data_config(path, config, xray=is_hugging_face(read))
     if "stage_1.fc_landmarks.weight" in tensors:
         model = _parts_model(tensors, config, data, str(path))
     else:
@@ -168,10 +169,15 @@ def _parts_model(
     if not stage_2:
         return PDiscoFormer(stage_1, data_config)
     network = _network(under(stage_2, "vit."), config, where)
-    if network.patch_embed.img_size != stage_1.vit.patch_embed.img_size:
-        raise EnvironmentProblem("the two stages take images of different sizes", where=where)
-    predictor = Predictor(network, _classes(stage_2, "head.weight", where))
-    gradient = "soft" if config.get("use_soft_masks") else "detached"
+    first = stage_1.vit.patch_embed
+    for what in ("img_size", "grid_size"):
+        if getattr(network.patch_embed, what) != getattr(first, what):
+            raise EnvironmentProblem("the two stages take images of different sizes", where=where)
+    classes = _classes(stage_2, "head.weight", where)
+    if classes != stage_1.fc_class_landmarks.out_features:
+        raise EnvironmentProblem("the two stages have different numbers of classes", where=where)
+    predictor = Predictor(network, classes)
+    gradient = "soft" if _stated(config, "use_soft_masks", False, where) else "detached"
     return Ifam(stage_1, predictor, data_config, stage_1.part_dropout, gradient)
 
 
@@ -179,9 +185,11 @@ def _selector(tensors: Tensors, config: dict[str, Any], where: str) -> Selector:
     from ifambench.models.ifam import Selector
 
     own = under(tensors, "stage_1.")
-    num_parts = own["fc_landmarks.weight"].shape[0] - 1
+    num_parts = _rows(own, "fc_landmarks.weight", where) - 1
+    if num_parts < 1:
+        raise EnvironmentProblem("the weights have a background and no parts", where=where)
     stated = config.get("num_parts", num_parts)
-    if stated != num_parts or num_parts < 1:
+    if stated != num_parts:
         raise EnvironmentProblem(
             f"the weights have {num_parts} parts, the config.json beside them says {stated}",
             where=where,
@@ -190,14 +198,24 @@ def _selector(tensors: Tensors, config: dict[str, Any], where: str) -> Selector:
         _network(under(own, "vit."), config, where),
         num_parts,
         _classes(own, "fc_class_landmarks.weight", where),
-        gumbel=bool(config.get("gumbel_softmax", True)),
+        gumbel=_stated(config, "gumbel_softmax", True, where),
         temperature=_temperature(config, where),
+    )
+
+
+def _stated(config: dict[str, Any], name: str, default: bool, where: str) -> bool:
+    """A yes or no of the config.json."""
+    value = config.get(name, default)
+    if isinstance(value, bool):
+        return value
+    raise EnvironmentProblem(
+        f"the config.json beside the weights says {name} {value!r}, not true or false", where=where
     )
 
 
 def _temperature(config: dict[str, Any], where: str) -> float:
     stated = config.get("softmax_temperature", 1.0)
-    if isinstance(stated, int | float) and stated > 0:
+    if isinstance(stated, int | float) and 0 < stated < math.inf:
         return float(stated)
     raise EnvironmentProblem(
         f"the config.json beside the weights says softmax_temperature {stated!r}", where=where
@@ -234,34 +252,50 @@ def _classes(tensors: Tensors, name: str, where: str) -> int:
             where=where,
             next_step="a backbone is given by --pretrained PATH",
         )
-    return int(tensors[name].shape[0])
+    return _rows(tensors, name, where)
+
+
+def _rows(tensors: Tensors, name: str, where: str) -> int:
+    """The outputs of a layer, at least one."""
+    shape = tuple(tensors[name].shape)
+    if len(shape) < 2 or 0 in shape:
+        raise EnvironmentProblem(f"no layer has weights of shape {shape}", where=f"{where}: {name}")
+    return int(shape[0])
 
 
 def _config(path: Path) -> dict[str, Any]:
     """What a `config.json` beside the weights says; empty when there is none."""
-    try:
-        found = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    beside = path.with_name("config.json")
+    if not beside.is_file():
         return {}
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EnvironmentProblem(
+            f"the config.json beside the weights cannot be read: {error}",
+            where=str(beside),
+            next_step="get it again, or take it away if it is not of these weights",
+        ) from error
     return found if isinstance(found, dict) else {}
 
 
-def _data_config(source: str, path: Path, config: dict[str, Any], xray: bool) -> dict[str, Any]:
+def _data_config(path: Path, config: dict[str, Any], xray: bool) -> dict[str, Any]:
     """Mean and standard deviation that the weights expect."""
     stated = config.get("pretrained_cfg", config)
     given = {key: stated.get(key) for key in ("mean", "std")} if isinstance(stated, dict) else {}
     if given and all(map(_is_colour, given.values())):
         return {key: tuple(value or ()) for key, value in given.items()}
-    if xray or "siim" in source.lower():
+    if xray:
         return {"mean": _XRAY_MEAN, "std": _XRAY_STD}
     name = path.stem.removesuffix(".fp16")  # a file named as timm names its weights
-    known = import_timm().models.get_pretrained_cfg(name)
-    if known is not None:
-        return {"mean": known.mean, "std": known.std}
+    with suppress(RuntimeError):  # an architecture of timm with a tag that is not
+        known = import_timm().models.get_pretrained_cfg(name)
+        if known is not None:
+            return {"mean": known.mean, "std": known.std}
     return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 
 
 def _is_colour(value: Any) -> bool:
     """Three numbers."""
     numbers = isinstance(value, list) and all(isinstance(part, int | float) for part in value)
-    return numbers and len(value) == 3
+    return numbers and len(value) == 3 and all(map(math.isfinite, value))

@@ -93,7 +93,8 @@ def remove_parts(model: Any, parts: Iterable[int]) -> None:
     Raises:
         UsageError: If the model selects no parts, or has no such part.
     """
-    current = getattr(model, "interventions", None)
+    inner = getattr(model, "unmapped", model)
+    current = getattr(inner, "interventions", None)
     if not isinstance(current, Interventions):
         raise UsageError(
             "only a two-stage model has parts that can be removed",
@@ -101,8 +102,8 @@ def remove_parts(model: Any, parts: Iterable[int]) -> None:
             next_step="ifambench list models",
         )
     changed = replace(current, remove_parts=tuple(parts))
-    changed.check(model.stage_1.num_parts)
-    model.interventions = changed
+    changed.check(inner.stage_1.num_parts)
+    inner.interventions = changed
 
 
 @torch.no_grad()

@@ -38,6 +38,9 @@ _HF_NAMES = (
     ("layernorm.", "norm."),
 )
 #: Read together with the query, or for pretraining only.
+_HEAD = 64
+#: Channels of published ViTs whose heads are wider or narrower: so400m, huge, giant, gigantic.
+_OTHER_HEADS = (1152, 1280, 1408, 1664)
 _HF_WITHOUT_PLACE = ("attention.attention.key.", "attention.attention.value.", "mask_token")
 
 
@@ -80,7 +83,12 @@ def vit_options(tensors: Tensors, config: Mapping[str, Any], where: str) -> dict
         EnvironmentProblem: If the tensors are of no vision transformer.
     """
     patches = tensors.get("patch_embed.proj.weight")
-    if patches is None or patches.ndim != 4 or "blocks.0.attn.qkv.weight" not in tensors:
+    if (
+        patches is None
+        or patches.ndim != 4
+        or 0 in patches.shape
+        or "blocks.0.attn.qkv.weight" not in tensors
+    ):
         raise EnvironmentProblem(
             "the weights are of no vision transformer that is known here",
             where=where,
@@ -184,9 +192,13 @@ def _hidden(tensors: Tensors, where: str) -> int:
 
 
 def _heads(tensors: Tensors, config: Mapping[str, Any], dim: int, where: str) -> int:
-    """Attention heads: stated, or of 64 channels as in every published ViT-Ti/S/B/L."""
+    """Attention heads: stated, or of 64 channels as in every published ViT-Ti/S/B/L.
+
+    Tensors do not tell them, and a wrong number gives other logits without an error.
+    """
     norm = _length(tensors, "blocks.0.attn.q_norm.weight", axis=0)
-    heads = config.get("num_heads") or (dim // norm if norm else dim // 64)
+    usual = dim // _HEAD if dim % _HEAD == 0 and dim not in _OTHER_HEADS else 0
+    heads = config.get("num_heads") or (dim // norm if norm else usual)
     if not isinstance(heads, int) or heads < 1 or dim % heads:
         raise EnvironmentProblem(
             f"the number of attention heads of a ViT with {dim} channels cannot be told",

@@ -89,7 +89,9 @@ def read_any(path: Path) -> dict[str, Tensor]:
         EnvironmentProblem: If the file is missing, damaged, would run code, or is not finite.
     """
     found = read_tensors(path) if _is_safetensors(path) else _read_checkpoint(path)
-    return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
+    _check_finite(path, tensors)  # fp32 holds less than fp64
+    return tensors
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -132,6 +134,11 @@ def check_fit(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor])
         problem = f"lacks {missing[0]}" if missing else f"has the foreign tensor {extra[0]}"
         raise EnvironmentProblem(f"weights of another model: the file {problem}", where=str(path))
     for name, tensor in expected.items():
+        if tensor.is_floating_point() and not found[name].is_floating_point():
+            raise EnvironmentProblem(
+                f"the weights are {_kind(found[name])}, not floating-point numbers",
+                where=f"{path}: {name}",
+            )
         if found[name].shape != tensor.shape:
             raise EnvironmentProblem(
                 f"weights of another size: {tuple(found[name].shape)}, "
@@ -183,5 +190,21 @@ def _is_dict(found: Any) -> bool:
 
 def _check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        _check_plain(path, name, tensor)
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
             raise EnvironmentProblem("the weights are not finite", where=f"{path}: {name}")
+
+
+def _check_plain(path: Path, name: str, tensor: Tensor) -> None:
+    """Refuse tensors without values, or with values of another storage."""
+    plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta
+    if not plain or tensor.is_complex():
+        raise EnvironmentProblem(
+            f"the weights are no dense tensors of real numbers, but {_kind(tensor)}",
+            where=f"{path}: {name}",
+        )
+
+
+def _kind(tensor: Tensor) -> str:
+    stored = "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+    return f"{stored} {str(tensor.dtype).removeprefix('torch.')}"

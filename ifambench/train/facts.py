@@ -58,11 +58,13 @@ def training_facts(recipe: Recipe, images: int, selection: str, processes: int) 
         UsageError: If the batch does not divide into passes and processes.
     """
     check_batch(recipe, images, processes)
+    parts = processes * recipe.accumulate
+    batch = min(recipe.batch_size, images // parts * parts)  # few images are one batch
     return TrainingFacts(
         processes=processes,
-        batch_size=recipe.batch_size,
+        batch_size=batch,
         accumulate=recipe.accumulate,
-        images_per_pass=recipe.batch_size // (processes * recipe.accumulate),
+        images_per_pass=batch // parts,
         steps_per_epoch=steps_per_epoch(images, recipe),
         lr=recipe.peak_lr(recipe.lr),
         lr_rule=_lr_rule(recipe),

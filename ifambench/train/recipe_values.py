@@ -45,7 +45,6 @@ _SHARES: tuple[str, ...] = (
     "part_dropout",
     "jitter",
     "ema",
-    "keep_fraction",
     "rim_quantile",
 )
 _SHARES += ("mask_coverage", "crop_area", "mask_part_dropout")
@@ -117,6 +116,7 @@ def check_bounds(recipe: Any, where: str) -> None:
         (_POSITIVE, lambda v: v > 0, "must be positive"),
         (_NOT_NEGATIVE, lambda v: v >= 0, "must not be negative"),
         (_SHARES, lambda v: 0 <= v < 1, "must be in [0, 1)"),
+        (("keep_fraction",), lambda v: 0 <= v <= 1, "must be in [0, 1]"),
     ]
     for names, holds, message in rules:
         for name in names:

@@ -132,6 +132,7 @@ class _Loop:
         order = self._order(train)
         self._steps(train, order)
         row = self._row(len(order))
+        _refuse_broken(training.step.model, position.epoch)
         with training.average.in_place():
             row |= {} if val is None else validate(training.step.model, val, training.fabric)
             training.best = better(selection, training.best, row, training.step.model)
@@ -205,10 +206,21 @@ class _Loop:
         return {"epoch": position.epoch + 1, **means, "lr": rate, "seconds": position.seconds}
 
 
+def _refuse_broken(model: torch.nn.Module, epoch: int) -> None:
+    """A gradient can be infinite where every loss is finite."""
+    for name, weights in model.named_parameters():
+        if not bool(weights.isfinite().all()):
+            raise _diverged(name, epoch)
+
+
+def _diverged(what: str, epoch: int) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"training diverged in epoch {epoch + 1}: {what} is not finite",
+        next_step="lower the recipe's learning rate",
+    )
+
+
 def _refuse_divergence(means: dict[str, float], epoch: int) -> None:
     bad = [name for name, value in means.items() if not math.isfinite(value)]
     if bad:
-        raise EnvironmentProblem(
-            f"training diverged in epoch {epoch + 1}: {bad[0]} is not finite",
-            next_step="lower the recipe's learning rate",
-        )
+        raise _diverged(bad[0], epoch)

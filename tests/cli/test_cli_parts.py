@@ -83,6 +83,7 @@ def test_other_models_are_refused(cli, plain, command):
         (["--device", "tpu"], "is not a device"),
         (["--weights", "missing.safetensors"], "missing.safetensors"),
         (["--quantile", "2"], "--quantile"),
+        (["--compat", "official"], "--quantile Q"),
     ],
 )
 def test_wrong_usage_is_2(cli, stored, words, message):

@@ -236,6 +236,33 @@ DAMAGES: dict[str, tuple[Any, str]] = {
     "class-token": (lambda s: s.pop("stage_2.cls_token"), "no square image"),
     "head": (lambda s: s.pop("stage_2.head.weight"), "no head.weight, so they classify nothing"),
     "positions": (lambda s: s.update({"stage_1.pos_embed": torch.ones(1, 15, 128)}), "no square"),
+    "scalar": (lambda s: s.update({"stage_1.fc_landmarks.weight": torch.tensor(1.0)}), "shape"),
+    "no-class": (lambda s: s.update({"stage_2.head.weight": torch.ones(0, 128)}), "shape"),
+    "classes": (lambda s: s.update({"stage_2.head.weight": torch.ones(7, 128)}), "numbers of cl"),
+    "no-parts": (
+        lambda s: s.update({"stage_1.fc_landmarks.weight": torch.ones(1, 128, 1, 1)}),
+        "a background and no parts",
+    ),
+    "whole-numbers": (
+        lambda s: s.update({"stage_2.norm.weight": torch.ones(128, dtype=torch.int8)}),
+        "strided int8, not floating-point",
+    ),
+    "complex": (
+        lambda s: s.update({"stage_2.norm.weight": torch.ones(128, dtype=torch.complex64)}),
+        "strided complex64",
+    ),
+    "sparse": (
+        lambda s: s.update({"stage_2.norm.weight": torch.ones(128).to_sparse()}),
+        "sparse_coo float32",
+    ),
+    "beyond-fp32": (
+        lambda s: s.update({"stage_2.norm.weight": torch.full((128,), 1e300, dtype=torch.float64)}),
+        "not finite",
+    ),
+    "patch-of-nothing": (
+        lambda s: s.update({"stage_1.patch_embed.proj.weight": torch.ones(128, 3, 0, 0)}),
+        "no vision transformer",
+    ),
 }
 
 
@@ -325,6 +352,41 @@ def test_config_with_an_impossible_temperature(tmp_path: Path, stated: Any) -> N
     (tmp_path / "config.json").write_text(json.dumps({"softmax_temperature": stated}))
     with pytest.raises(EnvironmentProblem, match="softmax_temperature"):
         build_given(3, source)
+
+
+@pytest.mark.parametrize("name", ["use_soft_masks", "gumbel_softmax"])
+def test_config_says_true_or_false(tmp_path: Path, name: str) -> None:
+    source = write(tmp_path / "a.pt", published_state(tiny_ifam()))
+    (tmp_path / "config.json").write_text(json.dumps({name: "false"}))
+    with pytest.raises(EnvironmentProblem, match=f"{name} 'false', not true or false"):
+        build_given(3, source)
+
+
+def test_a_damaged_config_is_not_overlooked(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.pt", published_state(tiny_ifam()))
+    (tmp_path / "config.json").write_text('{"use_soft_masks": tr')
+    with pytest.raises(EnvironmentProblem, match=r"config\.json .* cannot be read"):
+        build_given(3, source)
+
+
+@pytest.mark.parametrize("dim", [96, 1280])
+def test_heads_that_cannot_be_told_are_not_guessed(tmp_path: Path, dim: int) -> None:
+    vit = tiny_vit(num_classes=3, embed_dim=dim, num_heads=dim // 32, depth=1)
+    source = write(tmp_path / "a.pt", vit.state_dict())
+    with pytest.raises(EnvironmentProblem, match=f"heads of a ViT with {dim} channels"):
+        build_given(3, source)
+    (tmp_path / "config.json").write_text(json.dumps({"num_heads": dim // 32}))
+    images = torch.rand(2, 3, *vit.patch_embed.img_size)
+    with torch.no_grad():
+        assert torch.equal(build_given(3, source).logits(images), vit.eval()(images))
+
+
+@pytest.mark.parametrize("name", ["vit_base_patch16_224.mine", "siim/waterbirds"])
+def test_the_name_of_a_file_decides_no_normalisation_but_timms(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.pt"
+    path.parent.mkdir(exist_ok=True)
+    found = build_given(3, write(path, published_state(tiny_ifam())))
+    assert found.data_config.mean == (0.485, 0.456, 0.406)
 
 
 def test_config_with_an_impossible_mean(tmp_path: Path) -> None:

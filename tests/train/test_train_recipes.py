@@ -1,5 +1,6 @@
 """Recipes are data: what the suite file says, over the defaults, checked."""
 
+from contextlib import nullcontext
 from dataclasses import fields
 
 import pytest
@@ -163,6 +164,13 @@ def test_groupdro_takes_whole_batches(suite):
         recipe_for(parted, "vit+groupdro")
     assert recipe_for(parted, "vit+groupdro", "", {"accumulate": "1"}).accumulate == 1
     assert recipe_for(parted, "vit+jtt").accumulate == 2
+
+
+@pytest.mark.parametrize(("text", "fits"), [("0", True), ("1", True), ("1.1", False)])
+def test_the_share_of_patches_to_keep_may_be_all(suite, text, fits):
+    with nullcontext() if fits else pytest.raises(UsageError, match=r"in \[0, 1\]"):
+        found = recipe_for(suite, "vit", "gradcam-vit-ti", {"keep_fraction": text})
+        assert found.keep_fraction == float(text)
 
 
 def test_a_model_that_takes_over_weights_reads_the_sections_of_their_model(suite):

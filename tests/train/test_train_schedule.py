@@ -40,6 +40,11 @@ def test_facts_state_batch_rate_and_decay():
     assert training_facts(Recipe(), 640, "last", 1).lr_rule == "as given"
 
 
+def test_the_facts_of_fewer_images_than_a_batch():
+    facts = training_facts(Recipe(batch_size=128, accumulate=2), 101, "last", processes=2)
+    assert (facts.batch_size, facts.images_per_pass, facts.steps_per_epoch) == (100, 25, 1)
+
+
 def test_a_batch_that_does_not_divide_is_refused_with_one_that_does():
     with pytest.raises(UsageError, match="64 does not divide into 3 processes") as caught:
         training_facts(Recipe(batch_size=64), 640, "last", 3)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ifambench.data.load import load_data
-from ifambench.errors import UsageError
+from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.models.catalog import build_model, choose_model
 from ifambench.progress import Progress
 from ifambench.train.methods import make_step
@@ -44,6 +44,21 @@ def test_accumulated_passes_are_one_batch_when_the_loss_is_a_mean(data, tmp_path
     one = trained(data, tmp_path / "one", PLAIN)
     four = trained(data, tmp_path / "four", replace(PLAIN, accumulate=4))
     np.testing.assert_allclose(four["loss_total"], one["loss_total"], rtol=1e-4)
+
+
+class Broken(ErmStep):
+    """Finite losses, and a gradient that is not."""
+
+    def forward(self, batch):
+        found = super().forward(batch)
+        spoilt = (self.model.vit.head.weight * 0).abs().sqrt().sum()
+        return found | {"total": found["total"] + spoilt}
+
+
+def test_weights_that_a_gradient_has_spoilt_are_no_result(data, tmp_path):
+    step = fresh(data, PLAIN, Broken)
+    with pytest.raises(EnvironmentProblem, match=r"diverged in epoch 1: .* is not finite"):
+        trained(data, tmp_path, replace(PLAIN, epochs=1), step, selection="last")
 
 
 class Watching(ErmStep):
