@@ -57,17 +57,22 @@ def _values(folder: Path) -> dict[str, float]:
 
 
 def _table(rows: pd.DataFrame) -> str:
-    """One line per model and seed."""
+    """One line per model and seed with another number; how many have the same."""
     wide = rows.pivot(
         index=["suite", "model", "seed"], columns="metric", values=["before", "after"]
     )
     columns = [(when, name) for name in METRICS for when in ("before", "after")]
     head = ["suite", "model", "seed", *(f"{METRICS[name]}, {when}" for when, name in columns)]
     lines = [f"| {' | '.join(head)} |", "| :--- " * 2 + "| ---: " * 5 + "|"]
-    for key, row in wide.iterrows():
-        cells = [*map(str, key), *(f"{row[column]:.3f}" for column in columns)]
+    differs = (wide["before"] != wide["after"]).any(axis=1)
+    for key, row in wide[differs].iterrows():
+        suite, model, seed = key
+        cells = [str(suite), f"`{model}`", str(seed), *(f"{row[column]:.3f}" for column in columns)]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    same = wide[~differs].reset_index()
+    names = ", ".join(f"`{name}`" for name in same["model"].unique())
+    equal = f"\n\nEqual to the last digit: {len(same)} further runs ({names})."
+    return "\n".join(lines) + (equal if len(same) else "")
 
 
 if __name__ == "__main__":

@@ -149,6 +149,8 @@ def left_out(paths: Sequence[str]) -> list[str]:
 
 def _found_warnings(plan: RunPlan, fitted: Fitted, data: SuiteData) -> list[str]:
     found = recorded_warnings(fitted.table, len(data.rows(plan.protocol.train_split)))
+    if fitted.trained_on is not None:
+        found = [*found, f"the weights were trained on {fitted.trained_on}"]
     return [*found, *left_out(data.skipped)]
 
 

@@ -83,7 +83,7 @@ def load_run_model(
     if check is not None:
         check(model)
     if choice.source is None:
-        _fill(model, weights or run.folder / "weights.safetensors", record)
+        _fill(model, weights or _home(run, choice) / "weights.safetensors", record)
     else:
         _check_given(choice, record)
     if removed := _REMOVED.search(record.model.name):
@@ -172,6 +172,15 @@ def _recipe(record: RunRecord) -> Recipe:
     """The stored recipe; fields that were added later have their defaults."""
     known = {field.name for field in fields(Recipe)}
     return replace(Recipe(), **{k: v for k, v in record.recipe.items() if k in known})
+
+
+def _home(run: LoadedRun, choice: ModelChoice) -> Path:
+    """Where the weights are: a run without some parts has those of the whole model."""
+    removed = _REMOVED.search(run.record.model.name)
+    if not removed or (run.folder / "weights.safetensors").is_file():
+        return run.folder
+    protocol, seed = run.folder.parts[-2:]
+    return run.folder.parents[2] / choice.folder / protocol / seed
 
 
 def _fill(model: Classifier, path: Path, record: RunRecord) -> None:

@@ -21,7 +21,8 @@ from ifambench.train.recipes import ARCHITECTURE
 #: What a linear probe reads of a recipe; nothing is trained by gradient.
 _OF_A_PROBE = ("image_size", "init", "probe_strengths", "source")
 _LEAST = 3
-_MAX_SEED = 2**63 - 1
+_MAX_NUMBER = 2**63 - 1
+_MAX_SEED = 2**32 - 1  # torch's CPU generator takes no more of a seed
 _WORDS = {"images": ALL, "battery": ALL, "sanity": ALL, "steps": PER_PATCH}
 """What may stand in place of a number."""
 _CHOICES = {"target": get_args(Target), "explain_precision": ("32", "bf16")}
@@ -64,10 +65,11 @@ def check_numbers(request: RunRequest) -> None:
         value, word = getattr(request, name), _WORDS.get(name)
         if value is None or value == word:
             continue
-        if not isinstance(value, int) or not low <= value <= _MAX_SEED:
+        high = _MAX_SEED if name == "seed" else _MAX_NUMBER
+        if not isinstance(value, int) or not low <= value <= high:
             or_word = f', or "{word}"' if word else ""
             raise UsageError(
-                f"must be between {low} and {_MAX_SEED}{or_word}, is {value}",
+                f"must be between {low} and {high}{or_word}, is {value}",
                 where=f"--{name.replace('_', '-')}",
             )
 

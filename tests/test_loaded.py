@@ -6,6 +6,7 @@ import torch
 
 from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.loaded import _suite_of, changed_predictions, evaluated_rows, load_run_model
+from ifambench.models.catalog import choose_model
 from ifambench.predict.loop import predict
 from ifambench.records.store import read_record, write_record
 from ifambench.suites.catalog import load_suite
@@ -86,6 +87,19 @@ def test_parts_that_the_run_removed_stay_removed(copied):
     loaded = load_run_model(copied)
     assert loaded.model.stage_1.num_parts == 3
     assert loaded.model.interventions.remove_parts == (0, 2)
+
+
+def test_a_run_without_some_parts_has_the_weights_of_the_whole_model(copied, tmp_path):
+    record = read_record(copied)
+    name = f"{record.model.name},remove_parts=0"
+    own = tmp_path / "s@1" / "without" / "standard" / "seed0"
+    shutil.copytree(copied, own)
+    model = record.model.model_copy(update={"name": name})
+    write_record(own, record.model_copy(update={"model": model}))
+    whole = tmp_path / "s@1" / choose_model(record.model.name).folder / "standard" / "seed0"
+    whole.mkdir(parents=True)
+    (own / "weights.safetensors").rename(whole / "weights.safetensors")
+    assert load_run_model(own).model.interventions.remove_parts == (0,)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,16 @@ from ifambench.cli.console import note
 from ifambench.errors import EXIT_INTERNAL, EnvironmentProblem
 from ifambench.settings import cache_folder
 
+_ALLOCATOR = "DefaultCPUAllocator"
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENAMETOOLONG}
 
 
 def machine_problem(error: Exception) -> EnvironmentProblem | None:
     """What the machine refuses, as an error for users; None where it may be a bug."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # of torch
+    if _is_out_of_memory(error):
+        said = str(error).partition(f"{_ALLOCATOR}: ")[2] or str(error)
         return EnvironmentProblem(
-            f"not enough memory: {' '.join(str(error).split()) or 'the process got no more'}",
+            f"not enough memory: {' '.join(said.split()) or 'the process got no more'}",
             next_step="take fewer images at once (--batch-size; in training "
             "MODEL@batch_size=N), or a smaller --size",
         )
@@ -34,6 +36,12 @@ def machine_problem(error: Exception) -> EnvironmentProblem | None:
         return None
     where = None if error.filename is None else str(error.filename)
     return EnvironmentProblem(f"the system refuses: {error.strerror}", where=where)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Also of torch, whose CPU allocator has no error of its own."""
+    named = type(error).__name__ == "OutOfMemoryError" or _ALLOCATOR in str(error)
+    return isinstance(error, MemoryError) or named
 
 
 def report_crash(error: BaseException) -> int:

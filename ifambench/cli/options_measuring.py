@@ -147,7 +147,7 @@ SanityImagesOption = Annotated[
     ),
 ]
 RemovePartsOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         metavar="K,K,...",
         help="Parts of a two-stage model whose patches become background in the evaluation.",

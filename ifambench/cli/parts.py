@@ -127,6 +127,7 @@ def _show(style: Format, loaded: RunModel, report: PartsReport, settings: dict[s
     changed = changed_predictions(loaded, report.predictions) if plain else 0
     if changed:
         warnings = [f"{changed} of {report.images} predictions are not those that were stored"]
+    warnings += _empty_warnings(report)
     data = {
         "run": str(loaded.run.folder),
         **settings,
@@ -140,10 +141,25 @@ def _show(style: Format, loaded: RunModel, report: PartsReport, settings: dict[s
         style,
         data,
         [_main_section(report), _groups_section(report)],
-        heading=f"{title(record)} without some of its parts (seed {record.seed})",
+        heading=f"{title(record)} without some of its parts (seed {record.seed}"
+        f"{_thresholds(settings)})",
         lines=[f"Warning: {text}" for text in warnings],
         annotations=dict.fromkeys(warnings, "warning"),
     )
+
+
+def _thresholds(settings: dict[str, Any]) -> str:
+    if settings["quantile"] is None:
+        return ""
+    scores = ", dot products for scores" if settings["compat"] == Compat.official else ""
+    return f"; thresholds in all rows: quantile {settings['quantile']:g}{scores}"
+
+
+def _empty_warnings(report: PartsReport) -> list[str]:
+    """Images that stage 2 sees nothing of are never silent, however narrow the table is."""
+    found = [item for item in (report.whole, *report.removals) if item.empty]
+    listed = ", ".join(f"{_name(item)}: {numbers.count(item.empty)}" for item in found)
+    return [f"images without any patch left, by what is removed: {listed}"] if found else []
 
 
 def _main_section(report: PartsReport) -> Section:

@@ -116,12 +116,13 @@ def _how_many(option: str, wanted: bool, images: str | None, default: int) -> in
     return 0 if not wanted else default if number is None else number
 
 
-def _parts(text: str | None) -> tuple[int, ...]:
-    if text is None:
+def _parts(texts: list[str] | None) -> tuple[int, ...]:
+    """All of them together, also of an option that is given several times."""
+    if not texts:
         return ()
     from ifambench.parts import parse_parts
 
-    return parse_parts(text)
+    return parse_parts(",".join(texts))
 
 
 def _noise(run: LoadedRun, request: RunRequest, progress: Progress) -> NoiseReport | None:

@@ -113,9 +113,23 @@ def _listed(suite: Suite, folder: Path, size: str, counts: Mapping[str, int]) ->
         return rows
     check_groups(suite, rows)
     if size != DEFAULT_SIZE:
+        _check_enough(suite, rows, counts)
         rows = draw_subset(rows, counts, suite.groups_in)
     _check(suite, rows, size, {name: rows_fingerprint(part) for name, part in _by_split(rows)})
     return rows
+
+
+def _check_enough(suite: Suite, rows: pd.DataFrame, counts: Mapping[str, int]) -> None:
+    """Refuse a part of a suite that is larger than what is there of it."""
+    there = rows["split"].value_counts()
+    for name, wanted in counts.items():
+        found = int(there.get(name, 0))
+        if found < wanted:
+            raise EnvironmentProblem(
+                f"{wanted} images of the split {name} are asked for, {found} are there",
+                where=f"{suite.id}: --size",
+                next_step="get the missing images, or take --size available",
+            )
 
 
 def _without_bad(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _BAR_HEIGHT = 0.52
 _TINT = 0.5
 """The strongest tint of a cell, on which ink is still readable in light and in dark mode."""
+_FEW_EPOCHS = 40
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -108,11 +109,13 @@ def training_chart(training: pd.DataFrame | None, kind: str) -> str:
     names = [name for name in names if training[name].notna().any()]
     if not names:
         return ""
+    marker = "o" if len(training) <= _FEW_EPOCHS else ""  # a single epoch has no line
     with drawing(2.9 + 0.22 * ((len(names) + 1) // 2)) as (figure, axes):
         for name, (colour, dash) in zip(names, line_styles(names), strict=True):
             label = name.removeprefix("loss_").replace("_", " ")
             part = training[training[name].notna()]
-            axes.plot(part["epoch"], part[name], dash, color=colour, label=label, linewidth=1.8)
+            (line,) = axes.plot(part["epoch"], part[name], dash, color=colour, label=label)
+            line.set(linewidth=1.8, marker=marker, markersize=3)
         axes.set_xlabel("epoch")
         axes.set_ylabel(kind)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

@@ -110,6 +110,31 @@ def _dump(content: dict[str, Any], file: IO[bytes]) -> None:
         raise
 
 
+def set_aside(path: Path, key: str) -> Path | None:
+    """Keep an unfinished training of another key beside, and take up an own one from there.
+
+    Args:
+        path: Where the checkpoint of this training lies; the first process alone may call this.
+        key: Digest of everything that shapes the training.
+
+    Returns:
+        Where the other one is now, if there was one.
+    """
+    content, kept = _content(path), None
+    if content is not None and content["key"] == key:
+        return None
+    if content is not None:
+        kept = _beside(path, content["key"])
+        path.replace(kept)
+    if _beside(path, key).is_file():
+        _beside(path, key).replace(path)
+    return kept
+
+
+def _beside(path: Path, key: str) -> Path:
+    return path.with_name(f"{path.stem}-{key[:16]}{path.suffix}")
+
+
 def load_checkpoint(path: Path, key: str, training: Training) -> bool:
     """Restore the state in place on all ranks, from the file that the first one sees.
 
@@ -118,7 +143,8 @@ def load_checkpoint(path: Path, key: str, training: Training) -> bool:
     Returns:
         Whether there was one.
     """
-    content = _read(path, key) if training.fabric.is_global_zero else None
+    content = _content(path) if training.fabric.is_global_zero else None
+    content = content if content is not None and content["key"] == key else None
     content = training.fabric.broadcast(content)
     if content is None:
         return False
@@ -133,13 +159,13 @@ def load_checkpoint(path: Path, key: str, training: Training) -> bool:
     return True
 
 
-def _read(path: Path, key: str) -> dict[str, Any] | None:
-    """The content; None unless every byte is as it was written, and for this key."""
+def _content(path: Path) -> dict[str, Any] | None:
+    """The content; None unless every byte is as it was written."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:  # torch does not look at the check sums
                 return None
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return content if content["key"] == key else None
+        return content if isinstance(content["key"], str) else None
     except _DAMAGES:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -43,6 +44,7 @@ class Fitted:
         table: The training table, one row per epoch; empty for given weights.
         reused: Whether the weights were there already.
         facts: What the recipe came to; None where nothing was trained by gradient.
+        trained_on: Device, processes and threads, where they are not those of now.
     """
 
     model: Classifier
@@ -50,6 +52,7 @@ class Fitted:
     table: pd.DataFrame
     reused: bool
     facts: TrainingFacts | None = None
+    trained_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,17 +126,33 @@ def _fitted(plan: FitPlan, folder: Path, bench: _Bench) -> Fitted:
     model = built(plan, bench.data, bench.device)
     key, path = plan.key(bench.data), folder / "weights.safetensors"
     facts = _facts(plan, bench)
-    table = _stored_table(folder / "training.csv")
-    if table is not None and made_by(path).get("key") == key:
+    table, made = _stored_table(folder / "training.csv"), made_by(path)
+    if table is not None and made.get("key") == key:
         bench.progress.message(f"weights reused: {path}")
         return Fitted(model.eval(), load_weights(path, model), table, reused=True, facts=facts)
+    if table is not None and made.get("key_anywhere") == plan.key_anywhere(bench.data):
+        return _from_elsewhere(path, model, table, made, bench.progress)
+    if path.is_file():
+        bench.progress.message(f"weights of another request or version are replaced: {path}")
     table = _trained(plan, model, folder, key, bench)
     write_text_atomic(folder / "training.csv", table.to_csv(index=False, lineterminator="\n"))
     shape = {"image_size": model.data_config.image_size, "num_classes": model.num_classes}
     options = plan.recipe.architecture() | shape  # with these, `ckpt:PATH` builds it again
     made = {"key": key, "model": plan.choice.label, "options": options}
+    made |= {"key_anywhere": plan.key_anywhere(bench.data), "compute": plan.compute}
+    made |= {"facts": None if facts is None else facts.as_dict()}
     sha256 = save_weights(path, model, made)
     return Fitted(model.eval(), sha256, table, reused=False, facts=facts)
+
+
+def _from_elsewhere(
+    path: Path, model: Classifier, table: pd.DataFrame, made: dict[str, Any], progress: Progress
+) -> Fitted:
+    """Weights of the same plan, trained on other devices or by other processes."""
+    progress.message(f"weights reused, trained on {made['compute']}: {path}")
+    facts = None if made["facts"] is None else TrainingFacts(**made["facts"])
+    sha256 = load_weights(path, model)
+    return Fitted(model.eval(), sha256, table, True, facts, trained_on=str(made["compute"]))
 
 
 def _facts(plan: FitPlan, bench: _Bench) -> TrainingFacts | None:

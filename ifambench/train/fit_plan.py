@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ifambench.data.manifest import SuiteData
 from ifambench.models.backbones import Backbone
@@ -40,20 +41,26 @@ class FitPlan:
     def key(self, data: SuiteData) -> str:
         """Digest of the plan and the data; equal keys give equal weights on one machine."""
         base = self.base(data.suite)
-        return digest(
-            {
-                "model": self.choice.label,
-                "recipe": self.recipe.as_dict(),
-                "base": None if base is None else base.key(data),
-                "splits": [self.protocol.train_split, self.protocol.select_split],
-                "selection": self.protocol.selection,
-                "backbone": None if self.backbone is None else self.backbone.sha256,
-                "seed": self.seed,
-                "compute": self.compute,
-                "data": data.digest,
-                "code": code_digest(("data", "models", "train")),
-            }
-        )
+        above = None if base is None else base.key(data)
+        return digest(self._parts(data) | {"base": above, "compute": self.compute})
+
+    def key_anywhere(self, data: SuiteData) -> str:
+        """The same but for the machine: equal up to rounding, and what follows from it."""
+        base = self.base(data.suite)
+        above = None if base is None else base.key_anywhere(data)
+        return digest(self._parts(data) | {"base": above})
+
+    def _parts(self, data: SuiteData) -> dict[str, Any]:
+        return {
+            "model": self.choice.label,
+            "recipe": self.recipe.as_dict(),
+            "splits": [self.protocol.train_split, self.protocol.select_split],
+            "selection": self.protocol.selection,
+            "backbone": None if self.backbone is None else self.backbone.sha256,
+            "seed": self.seed,
+            "data": data.digest,
+            "code": code_digest(("data", "models", "train")),
+        }
 
     def base(self, suite: Suite) -> FitPlan | None:
         """The plan of the model whose trained weights this one takes over, if it does.

@@ -73,11 +73,13 @@ def find_team(
     Raises:
         UsageError: If the launcher has started another number of processes than was asked for, or
             if several machines were asked for without a launcher.
+        EnvironmentProblem: If the launcher's variables are not all there.
     """
     environ = os.environ if environ is None else environ
     if LEADER in environ:
-        rank = int(environ["LOCAL_RANK"])
-        return Team(int(environ["LOCAL_WORLD_SIZE"]), 1, rank, rank, "leader")
+        rank = _number(environ, "LOCAL_RANK", "the first process")
+        world = _number(environ, "LOCAL_WORLD_SIZE", "the first process")
+        return Team(world, 1, rank, rank, "leader")
     if "TORCHELASTIC_RUN_ID" in environ:
         return _under_torchrun(devices, num_nodes, environ)
     if devices * num_nodes > 1 and "SLURM_STEP_ID" in environ:
@@ -121,22 +123,39 @@ def share_cores(team: Team) -> None:
 
 
 def _under_torchrun(devices: int, num_nodes: int, environ: Mapping[str, str]) -> Team:
-    world, local = int(environ["WORLD_SIZE"]), int(environ["LOCAL_WORLD_SIZE"])
+    names = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK")
+    world, local, rank, local_rank = (_number(environ, name, "torchrun") for name in names)
     if world == 1:
         return Team()
     _refuse_difference(devices, num_nodes, local, world // local, "torchrun")
-    rank, local_rank = int(environ["RANK"]), int(environ["LOCAL_RANK"])
     return Team(local, world // local, rank, local_rank, "torchrun")
 
 
 def _under_srun(devices: int, num_nodes: int, environ: Mapping[str, str]) -> Team:
-    tasks = int(environ.get("SLURM_STEP_NUM_TASKS", environ["SLURM_NTASKS"]))
+    step = "SLURM_STEP_NUM_TASKS" in environ
+    tasks = _number(environ, "SLURM_STEP_NUM_TASKS" if step else "SLURM_NTASKS", "srun")
     nodes = int(environ.get("SLURM_STEP_NUM_NODES", environ.get("SLURM_NNODES", "1")))
     if tasks == 1 and num_nodes == 1:
         return Team(devices, launcher="leader")
     _refuse_difference(devices, num_nodes, tasks // nodes, nodes, "srun")
-    rank, local_rank = int(environ["SLURM_PROCID"]), int(environ["SLURM_LOCALID"])
+    rank, local_rank = (_number(environ, f"SLURM_{n}", "srun") for n in ("PROCID", "LOCALID"))
     return Team(devices, num_nodes, rank, local_rank, "srun")
+
+
+def _number(environ: Mapping[str, str], name: str, launcher: str) -> int:
+    """What a launcher has set.
+
+    Raises:
+        EnvironmentProblem: If it has not.
+    """
+    value = environ.get(name, "")
+    if value.isascii() and value.isdecimal():
+        return int(value)
+    raise EnvironmentProblem(
+        f"{launcher} has set no {name}" if not value else f'{name} is "{value}", not a number',
+        where="environment",
+        next_step="start it with the launcher again, or unset the variables it has left",
+    )
 
 
 def _refuse_difference(devices: int, num_nodes: int, local: int, nodes: int, launcher: str) -> None:

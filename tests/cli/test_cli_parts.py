@@ -24,7 +24,12 @@ def test_parts_as_json(cli, stored):
     assert shown.code == 0
     found = json.loads(shown.out)
     assert [item["parts"] for item in found["removals"]] == [[0], [1], [2], [0, 2]]
-    assert (found["images"], found["num_parts"], found["warnings"]) == (24, 3, [])
+    assert (found["images"], found["num_parts"]) == (24, 3)
+    empty = [item["empty"] for item in (found["whole"], *found["removals"])]
+    named = zip(["nothing", "0", "1", "2", "0+2"], empty, strict=True)
+    listed = ", ".join(f"{name}: {n}" for name, n in named if n)
+    assert listed
+    assert found["warnings"] == [f"images without any patch left, by what is removed: {listed}"]
     assert set(found["whole"]["groups"]) == {
         "zero_on_land",
         "zero_on_water",
@@ -50,7 +55,16 @@ def test_thresholds_are_from_the_training_images(cli, stored):
     )
     assert (ours["quantile"], ours["compat"]) == (0.5, "none")
     assert official["compat"] == "official"
-    assert ours["warnings"] == []  # other predictions than those that were stored are meant
+    # other predictions than those that were stored are meant
+    assert not any("stored" in text for text in ours["warnings"])
+
+
+def test_thresholds_and_empty_selections_are_said_in_the_narrowest_table(cli, stored, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    words = ("--quantile", "1", "--compat", "official", "--device", "cpu")
+    shown = cli("parts", stored, *words)
+    assert "quantile 1, dot products for scores" in " ".join(shown.out.split())
+    assert "Warning: images without any patch left" in shown.out + shown.err
 
 
 def test_masks_as_json(cli, stored):

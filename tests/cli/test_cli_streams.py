@@ -48,6 +48,10 @@ def test_any_encoding_of_the_output_will_do(process, results, encoding):
     ("error", "said"),
     [
         (MemoryError("Unable to allocate 1 PiB"), "not enough memory: Unable to allocate 1 PiB"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+            "not enough memory: can't allocate memory: 9 bytes",
+        ),
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), "MODEL@batch_size=N"),
         (PermissionError(13, "Permission denied", "some/file"), "where: some/file"),
         (OSError(36, "File name too long", "aaa"), "File name too long"),

@@ -57,6 +57,14 @@ def test_the_view_decides_the_size(folder, suite):
     assert data.digest == load_data(suite, data_dir=folder.parent).digest
 
 
+def test_a_part_that_is_larger_than_what_is_there_is_refused(folder, suite):
+    splits = {name: 100 * n for name, n in suite.splits.items()}
+    whole = suite.model_copy(update={"splits": splits, "expected": {}})
+    with pytest.raises(EnvironmentProblem, match=r"2000 images of the split train .* 24 are"):
+        load_data(whole, "2000", data_dir=folder.parent)
+    assert len(load_data(suite, "20", data_dir=folder.parent).rows("train")) == 20
+
+
 def test_no_row_gives_no_image(data):
     none = data.manifest.iloc[:0]
     assert data.pixels.images(none).shape == (0, 32, 32, 3)

@@ -134,11 +134,32 @@ def test_an_epoch_draws_every_image_once_or_the_groups_evenly():
     assert len(epoch_order(5, 10, None)) == 1
 
 
-def test_a_changed_plan_trains_again(data, tmp_path):
-    first = fitted(data, tmp_path)
-    other = FitPlan(**(vars(plan(data, "vit-micro")) | {"compute": "another machine"}))
-    again = fit(other, data, tmp_path, torch.device("cpu"), Progress())
+class Told(Progress):
+    def __init__(self):
+        self.texts = []
+
+    def message(self, text):
+        self.texts.append(text)
+
+
+def changed(data, **fields):
+    return FitPlan(**(vars(plan(data, "vit-micro")) | fields))
+
+
+def test_a_changed_plan_trains_again_and_says_so(data, tmp_path):
+    first, told = fitted(data, tmp_path), Told()
+    again = fit(changed(data, seed=5), data, tmp_path, torch.device("cpu"), told)
     assert first.reused is again.reused is False
+    assert any("are replaced" in text for text in told.texts)
+
+
+def test_weights_of_another_machine_are_not_thrown_away(data, tmp_path):
+    first, told = fitted(data, tmp_path), Told()
+    again = fit(changed(data, compute="9 GPUs"), data, tmp_path, torch.device("cpu"), told)
+    assert (again.reused, again.sha256, again.facts) == (True, first.sha256, first.facts)
+    assert again.trained_on == plan(data, "vit-micro").compute
+    assert first.trained_on is None
+    assert any("weights reused, trained on" in text for text in told.texts)
 
 
 def test_pretraining_is_reproducible_and_describes_itself(backbone, tmp_path):

@@ -111,11 +111,25 @@ def test_a_signal_ends_the_step_and_keeps_it(data, tmp_path):
     assert all(torch.equal(resumed[key], value) for key, value in weights.items())
 
 
-def test_a_checkpoint_of_another_training_or_a_damaged_one_is_not_used(data, tmp_path):
-    table, _ = trained(data, "vit-micro", tmp_path)
-    progress = BreaksOff(0, killed)
+def test_a_checkpoint_of_another_training_is_kept_until_its_own_comes_again(data, tmp_path):
+    with pytest.raises(Killed):
+        trained(data, "vit-micro", tmp_path, BreaksOff(5, killed))
+    others, progress = tmp_path / "checkpoint-k.pt", BreaksOff(0, killed)
     trained(data, "vit-micro", tmp_path, progress, key="another")
     assert progress.done == 12
+    assert others.is_file()
+    assert progress.messages == [f"the state of a training with other settings is kept: {others}"]
+    progress = BreaksOff(0, killed)
+    again, _ = trained(data, "vit-micro", tmp_path, progress)
+    assert progress.done < 12
+    assert (tmp_path / "checkpoint-another.pt").is_file()
+    assert not others.is_file()
+    whole, _ = trained(data, "vit-micro", tmp_path / "whole")
+    pd.testing.assert_frame_equal(again, whole)
+
+
+def test_a_damaged_checkpoint_is_not_used(data, tmp_path):
+    table, _ = trained(data, "vit-micro", tmp_path)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:5000])
     progress = BreaksOff(0, killed)
@@ -128,21 +142,20 @@ def test_no_damage_of_a_checkpoint_goes_unnoticed(tmp_path):
     path = tmp_path / "checkpoint.pt"
     torch.save({"key": "k", "weights": torch.randn(500)}, path)
     whole = path.read_bytes()
-    assert checkpoint._read(path, "k") is not None
-    assert checkpoint._read(path, "another") is None
+    assert checkpoint._content(path) is not None
     rng = np.random.default_rng(0)
     for at in rng.integers(0, len(whole), 60):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 64]) + whole[at + 1 :])
-        found = checkpoint._read(path, "k")
+        found = checkpoint._content(path)
         assert found is None or torch.equal(
             found["weights"], torch.load(io.BytesIO(whole))["weights"]
         )
     for content in (b"", b"no checkpoint", whole[: len(whole) // 2], bytes(rng.bytes(300))):
         path.write_bytes(content)
-        assert checkpoint._read(path, "k") is None
+        assert checkpoint._content(path) is None
     for other in ([1, 2], {"weights": 1}):
         torch.save(other, path)
-        assert checkpoint._read(path, "k") is None
+        assert checkpoint._content(path) is None
 
 
 def test_a_full_disk_is_named_and_the_former_checkpoint_stays(data, tmp_path, monkeypatch):

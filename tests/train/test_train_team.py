@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ifambench.errors import UsageError
+from ifambench.errors import EnvironmentProblem, UsageError
 from ifambench.train.team import LEADER, Team, check_team, find_team
 
 TORCHRUN = {
@@ -51,6 +51,21 @@ def test_torchrun_with_one_process_is_alone():
 def test_srun_is_used_only_where_several_processes_are_asked_for():
     assert find_team(4, 2, environ=SRUN) == Team(4, 2, 6, 2, "srun")
     assert find_team(environ=SRUN) == Team()
+
+
+@pytest.mark.parametrize(
+    ("environ", "missing"),
+    [
+        ({"TORCHELASTIC_RUN_ID": "x"}, "torchrun has set no WORLD_SIZE"),
+        (TORCHRUN | {"RANK": "first"}, 'RANK is "first"'),
+        ({"SLURM_STEP_ID": "0"}, "srun has set no SLURM_NTASKS"),
+        ({"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2"}, "srun has set no SLURM_PROCID"),
+        ({LEADER: "1"}, "set no LOCAL_RANK"),
+    ],
+)
+def test_half_an_environment_of_a_launcher_is_told(environ, missing):
+    with pytest.raises(EnvironmentProblem, match=missing):
+        find_team(2, environ=environ)
 
 
 def test_devices_in_a_job_of_one_task_are_started_here():
