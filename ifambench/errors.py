@@ -94,6 +94,11 @@ def unknown_name(kind: str, name: str, valid: Iterable[str], *, list_command: st
         list_command: The command that lists them.
     """
     choices = sorted(valid)
-    close = difflib.get_close_matches(name.lower(), choices, n=3, cutoff=0.5)
-    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+    hint = did_you_mean(name, choices)
     return UsageError(f'unknown {kind} "{name}"{hint}', choices=choices, next_step=list_command)
+
+
+def did_you_mean(name: str, choices: list[str]) -> str:
+    """The nearest choices as a question in brackets; empty when none is near."""
+    close = difflib.get_close_matches(name.lower(), choices, n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""

@@ -85,7 +85,7 @@ def train(request: RunRequest, progress: Progress) -> Path:
     with crew.led(plan.device), run_lock(plan.folder):
         if request.fresh:
             forget(plan.folder)
-        if stored_run(plan) is None:
+        if stored_run(plan, "train") is None:
             with _resumable(plan, "train"):
                 data = _load(plan, progress)
                 _fit(plan, data, progress, crew)

@@ -49,8 +49,12 @@ class Stored:
         return kept + [phase for phase in anew if phase.name not in _KEPT_PHASES]
 
 
-def stored_run(plan: RunPlan) -> Stored | None:
+def stored_run(plan: RunPlan, verb: str = "run") -> Stored | None:
     """The complete and undamaged run in the folder, or None where there is none yet.
+
+    Args:
+        plan: What is asked for.
+        verb: By which command: `run`, or `train`, which explains nothing.
 
     Raises:
         UsageError: If it differs in more than what is explained, or its weights are gone and it
@@ -65,17 +69,19 @@ def stored_run(plan: RunPlan) -> Stored | None:
         run = load_run(plan.folder)
         _check_weights(plan.folder / "weights.safetensors", run)
     except EnvironmentProblem as error:
-        anew = plan.command("run", "--fresh")
+        anew = plan.command(verb, "--fresh")
         raise EnvironmentProblem(error.what, where=error.where, next_step=anew) from error
     key = plan.key()
     differing = [name for name in key if run.record.key.get(name) != key[name]]
+    if verb == "train":
+        differing = [name for name in differing if name != "explain"]
     if not differing or (differing == ["explain"] and not plan.request.names_explanations):
         return Stored(run, same=True)  # a plain request must not replace richer explanations
     if differing != ["explain"]:
         raise UsageError(
             f"a complete run with another {' and '.join(differing)} is there",
             where=str(plan.folder),
-            next_step=f"{plan.command('run', '--fresh')} (replaces it), or another --output",
+            next_step=f"{plan.command(verb, '--fresh')} (replaces it), or another --output",
         )
     _check_can_go_on(plan, run)
     return Stored(run, same=False)

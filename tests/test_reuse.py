@@ -1,6 +1,7 @@
 """A stored run is explained again without training, and never left half-written."""
 
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -123,6 +124,12 @@ def test_stopped_while_explaining_the_old_run_is_still_there(suite, first, wante
     assert load_run(folder_of(copy)).record == first.record
     rescore(folder_of(copy), check=True)
     assert metrics(run(request(suite, copy, **MORE), Progress())) == metrics(wanted)
+
+
+def test_train_over_a_complete_run_names_its_own_command(suite, copy):
+    with pytest.raises(UsageError, match="a complete run with another size is there") as caught:
+        train(replace(request(suite, copy, **MORE), size="240"), Progress())
+    assert caught.value.next_step.startswith("ifambench train ")
 
 
 def test_stopped_while_writing_it_goes_on_without_training(

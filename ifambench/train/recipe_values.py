@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ifambench.errors import UsageError
+from ifambench.errors import UsageError, did_you_mean
 
 CHOICES = {
     "weight_decay_rule": ("plain", "normalised"),
@@ -55,7 +55,10 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
     """Raise `UsageError` for the first name that is not known."""
     for name in given:
         if name not in known:
-            raise UsageError(f'unknown key "{name}"', where=where, choices=sorted(known))
+            choices = sorted(known)
+            raise UsageError(
+                f'unknown key "{name}"{did_you_mean(name, choices)}', where=where, choices=choices
+            )
 
 
 def checked(name: str, value: Any, now: Any, where: str) -> Any:

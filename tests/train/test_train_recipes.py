@@ -158,6 +158,11 @@ def test_classes_are_not_balanced_twice(suite, method):
     assert recipe_for(balanced, "vit+jtt").class_balanced
 
 
+def test_a_misspelt_field_is_told_the_near_ones(suite):
+    with pytest.raises(UsageError, match=r'"epoch" \(did you mean epochs'):
+        recipe_for(suite, "vit", "", {"epoch": "1"})
+
+
 def test_groupdro_takes_whole_batches(suite):
     parted = with_recipe(suite, "vit", batch_size=8, accumulate=2)
     with pytest.raises(UsageError, match="accumulate must be 1, is 2"):
