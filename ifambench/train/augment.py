@@ -131,7 +131,7 @@ def warp(maps: Tensor, matrix: Tensor, padding: str = "zeros") -> Tensor:
         matrix: (2, 3) or (B, 2, 3): where each place of the result comes from; sides are 2 long.
         padding: What is outside: `zeros` or `border`.
     """
-    # the grid is a matrix product: autocast would round its places by up to a pixel
+    # the grid is a matrix product: autocast would round its places by a pixel and more
     with torch.autocast(maps.device.type, enabled=False):
         grid = F.affine_grid(
             matrix.to(maps).expand(len(maps), 2, 3), list(maps.shape), align_corners=False
