@@ -169,10 +169,9 @@ def _parts_model(
     if not stage_2:
         return PDiscoFormer(stage_1, data_config)
     network = _network(under(stage_2, "vit."), config, where)
-    first = stage_1.vit.patch_embed
-    for what in ("img_size", "grid_size"):
-        if getattr(network.patch_embed, what) != getattr(first, what):
-            raise EnvironmentProblem("the two stages take images of different sizes", where=where)
+    first, second = stage_1.vit.patch_embed, network.patch_embed
+    if (first.img_size, first.grid_size) != (second.img_size, second.grid_size):
+        raise EnvironmentProblem("the two stages take images of different sizes", where=where)
     classes = _classes(stage_2, "head.weight", where)
     if classes != stage_1.fc_class_landmarks.out_features:
         raise EnvironmentProblem("the two stages have different numbers of classes", where=where)

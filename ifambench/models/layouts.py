@@ -38,10 +38,10 @@ _HF_NAMES = (
     ("layernorm.", "norm."),
 )
 #: Read together with the query, or for pretraining only.
+_HF_WITHOUT_PLACE = ("attention.attention.key.", "attention.attention.value.", "mask_token")
 _HEAD = 64
 #: Channels of published ViTs whose heads are wider or narrower: so400m, huge, giant, gigantic.
 _OTHER_HEADS = (1152, 1280, 1408, 1664)
-_HF_WITHOUT_PLACE = ("attention.attention.key.", "attention.attention.value.", "mask_token")
 
 
 def our_layout(tensors: Tensors) -> Tensors:

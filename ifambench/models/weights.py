@@ -89,9 +89,7 @@ def read_any(path: Path) -> dict[str, Tensor]:
         EnvironmentProblem: If the file is missing, damaged, would run code, or is not finite.
     """
     found = read_tensors(path) if _is_safetensors(path) else _read_checkpoint(path)
-    tensors = {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
-    _check_finite(path, tensors)  # fp32 holds less than fp64
-    return tensors
+    return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -191,6 +189,7 @@ def _is_dict(found: Any) -> bool:
 def _check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         _check_plain(path, name, tensor)
+        # as fp32, which holds less than fp64
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
             raise EnvironmentProblem("the weights are not finite", where=f"{path}: {name}")
 

@@ -110,41 +110,41 @@ def _dump(content: dict[str, Any], file: IO[bytes]) -> None:
         raise
 
 
-def set_aside(path: Path, key: str) -> Path | None:
-    """Keep an unfinished training of another key beside, and take up an own one from there.
+def take_up(path: Path, key: str) -> tuple[dict[str, Any] | None, Path | None]:
+    """What an unfinished training of this key has left; one of another key is kept beside.
+
+    A file that is missing or damaged is no checkpoint: training starts anew.
 
     Args:
-        path: Where the checkpoint of this training lies; the first process alone may call this.
+        path: Where the checkpoint lies; the first process alone may call this.
         key: Digest of everything that shapes the training.
 
     Returns:
-        Where the other one is now, if there was one.
+        The content, if there is one, and where the other one was put, if there was one.
     """
     content, kept = _content(path), None
     if content is not None and content["key"] == key:
-        return None
+        return content, None
     if content is not None:
         kept = _beside(path, content["key"])
         path.replace(kept)
-    if _beside(path, key).is_file():
-        _beside(path, key).replace(path)
-    return kept
+    if not _beside(path, key).is_file():
+        return None, kept
+    _beside(path, key).replace(path)
+    content = _content(path)
+    return (content if content is not None and content["key"] == key else None), kept
 
 
 def _beside(path: Path, key: str) -> Path:
     return path.with_name(f"{path.stem}-{key[:16]}{path.suffix}")
 
 
-def load_checkpoint(path: Path, key: str, training: Training) -> bool:
-    """Restore the state in place on all ranks, from the file that the first one sees.
-
-    A file that is missing, damaged or of another training is no checkpoint: training starts anew.
+def restore(content: dict[str, Any] | None, training: Training) -> bool:
+    """Restore the state in place on all ranks, from what the first one has taken up.
 
     Returns:
-        Whether there was one.
+        Whether there was any.
     """
-    content = _content(path) if training.fabric.is_global_zero else None
-    content = content if content is not None and content["key"] == key else None
     content = training.fabric.broadcast(content)
     if content is None:
         return False

@@ -129,20 +129,22 @@ def _fitted(plan: FitPlan, folder: Path, bench: _Bench) -> Fitted:
     table, made = _stored_table(folder / "training.csv"), made_by(path)
     if table is not None and made.get("key") == key:
         bench.progress.message(f"weights reused: {path}")
-        return Fitted(model.eval(), load_weights(path, model), table, reused=True, facts=facts)
+        sha256, elsewhere = load_weights(path, model), made.get("trained_on")
+        return Fitted(model.eval(), sha256, table, True, _stored_facts(made) or facts, elsewhere)
     if table is not None and made.get("key_anywhere") == plan.key_anywhere(bench.data):
         return _from_elsewhere(path, model, table, made, bench.progress)
     if path.is_file():
         bench.progress.message(f"weights of another request or version are replaced: {path}")
-    table = _trained(plan, model, folder, key, bench)
+    table, base = _trained(plan, model, folder, key, bench)
+    facts, elsewhere = (facts, None) if base is None else (base.facts, base.trained_on)
     write_text_atomic(folder / "training.csv", table.to_csv(index=False, lineterminator="\n"))
     shape = {"image_size": model.data_config.image_size, "num_classes": model.num_classes}
     options = plan.recipe.architecture() | shape  # with these, `ckpt:PATH` builds it again
     made = {"key": key, "model": plan.choice.label, "options": options}
     made |= {"key_anywhere": plan.key_anywhere(bench.data), "compute": plan.compute}
-    made |= {"facts": None if facts is None else facts.as_dict()}
+    made |= {"facts": None if facts is None else facts.as_dict(), "trained_on": elsewhere}
     sha256 = save_weights(path, model, made)
-    return Fitted(model.eval(), sha256, table, reused=False, facts=facts)
+    return Fitted(model.eval(), sha256, table, False, facts, elsewhere)
 
 
 def _from_elsewhere(
@@ -150,9 +152,14 @@ def _from_elsewhere(
 ) -> Fitted:
     """Weights of the same plan, trained on other devices or by other processes."""
     progress.message(f"weights reused, trained on {made['compute']}: {path}")
-    facts = None if made["facts"] is None else TrainingFacts(**made["facts"])
-    sha256 = load_weights(path, model)
-    return Fitted(model.eval(), sha256, table, True, facts, trained_on=str(made["compute"]))
+    sha256, elsewhere = load_weights(path, model), made["trained_on"] or made["compute"]
+    return Fitted(model.eval(), sha256, table, True, _stored_facts(made), elsewhere)
+
+
+def _stored_facts(made: dict[str, Any]) -> TrainingFacts | None:
+    """The facts in a weights file, if it has any."""
+    stated = made.get("facts")
+    return None if stated is None else TrainingFacts(**stated)
 
 
 def _facts(plan: FitPlan, bench: _Bench) -> TrainingFacts | None:
@@ -172,8 +179,12 @@ def _stored_table(path: Path) -> pd.DataFrame | None:
 
 def _trained(
     plan: FitPlan, model: Classifier, folder: Path, key: str, bench: _Bench
-) -> pd.DataFrame:
-    """The model's weights, whichever way it comes to them; returns the training table."""
+) -> tuple[pd.DataFrame, Fitted | None]:
+    """The model's weights, whichever way it comes to them.
+
+    Returns:
+        The training table, and the model whose weights it took over, if it did.
+    """
     base = plan.base(bench.data.suite)
     if base is not None:
         return _taken_over(plan, base, model, folder, bench)
@@ -182,24 +193,24 @@ def _trained(
         assert isinstance(model, TimmVit)
         cache = place.folder / f"features-{key[:16]}"
         splits, strengths = place.both_splits(plan, model), plan.recipe.probe_strengths
-        return probe(model, *splits, strengths, cache, bench.progress)
+        return probe(model, *splits, strengths, cache, bench.progress), None
     with bench.crew.at_work(bench.device, plan.recipe.precision) as fabric:
-        return train_by_gradient(plan, model, replace(place, fabric=fabric), key)
+        return train_by_gradient(plan, model, replace(place, fabric=fabric), key), None
 
 
 def _taken_over(
     plan: FitPlan, base: FitPlan, model: Classifier, folder: Path, bench: _Bench
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, Fitted]:
     """Another model's trained weights, and for DFR a new last layer."""
     home = _home_of(base, folder, bench)
     with run_lock(home):
         found = _fitted(base, home, bench)
     model.load_state_dict(found.model.state_dict())
     if plan.choice.method != "dfr" or base.choice.method == "dfr":
-        return found.table
+        return found.table, found
     assert isinstance(model, TimmVit)
     splits = bench.at(folder).both_splits(plan, model)
-    return noted(found.table, refit_last_layer(model, *splits, plan.recipe, plan.seed))
+    return noted(found.table, refit_last_layer(model, *splits, plan.recipe, plan.seed)), found
 
 
 def _home_of(base: FitPlan, folder: Path, bench: _Bench) -> Path:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ifambench.errors import EnvironmentProblem
 from ifambench.progress import Progress
-from ifambench.train.checkpoint import Keeper, load_checkpoint, set_aside
+from ifambench.train.checkpoint import Keeper, restore, take_up
 from ifambench.train.ema import Averaged
 from ifambench.train.fabric import make_fabric
 from ifambench.train.interrupts import gentle_stop
@@ -84,13 +84,14 @@ def train_model(
     with torch.random.fork_rng(devices=devices), gentle_stop() as stop:
         torch.manual_seed(seed)
         training = _prepare(step, recipe, len(train), fabric)
-        kept = set_aside(folder / "checkpoint.pt", key) if fabric.is_global_zero else None
+        path = folder / "checkpoint.pt"
+        content, kept = take_up(path, key) if fabric.is_global_zero else (None, None)
         if kept is not None:
             progress.message(f"the state of a training with other settings is kept: {kept}")
-        if load_checkpoint(folder / "checkpoint.pt", key, training):
+        if restore(content, training):
             progress.message(_resumes(training.position))
         progress.start("train", _steps_left(training.position, recipe, len(train)))
-        keeper = Keeper(folder / "checkpoint.pt", key, stop)
+        keeper = Keeper(path, key, stop)
         loop = _Loop(training, recipe, seed, keeper, progress)
         while training.position.epoch < recipe.epochs:
             loop.epoch(train, val, selection)

@@ -162,6 +162,15 @@ def test_weights_of_another_machine_are_not_thrown_away(data, tmp_path):
     assert any("weights reused, trained on" in text for text in told.texts)
 
 
+def test_what_takes_over_weights_of_another_machine_says_so(data, tmp_path):
+    places = {"folder_of": lambda label: tmp_path / label, "device": torch.device("cpu")}
+    fit(changed(data, compute="9 GPUs"), data, tmp_path / "vit-micro", progress=Told(), **places)
+    later = plan(data, "vit-micro+dfr")
+    for reused in (False, True):
+        found = fit(later, data, tmp_path / "dfr", progress=Told(), **places)
+        assert (found.reused, found.trained_on) == (reused, "9 GPUs")
+
+
 def test_pretraining_is_reproducible_and_describes_itself(backbone, tmp_path):
     described = json.loads(backbone.path.with_suffix(".json").read_text())
     assert described["sha256"] == backbone.sha256
