@@ -64,6 +64,11 @@ class Run:
         """One row per image, test, quantity and condition (`run --battery`)."""
         return _frame(self.loaded.battery)
 
+    @property
+    def mask_samples(self) -> pd.DataFrame:
+        """One row per image and mask, 0 the one without noise (`run --mask-samples`)."""
+        return _frame(self.loaded.mask_samples)
+
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """One row per metric, group, variant and explainer, as `ifambench.metrics.base.MetricRow`.

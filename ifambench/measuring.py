@@ -1,4 +1,4 @@
-"""What a run measures of its trained model beside predictions: explanations, their checks, masks.
+"""What a run measures of its trained model beside predictions: explanations, checks, masks, noise.
 
 Each phase is resumable: its finished parts are in a journal whose key holds what one part depends
 on, but not which other parts there are. So a run that was stopped can go on with more explainers.
@@ -57,16 +57,19 @@ class Measured:
         explained: Curves, localisation and maps; empty when no image is explained.
         sanity: Checks of the explainers, or None when they are not asked for.
         battery: Tests of the model's own mask, or None when they are not asked for.
+        mask_samples: Predictions under noisy masks, or None when they are not asked for.
     """
 
     explained: ExplainResult
     sanity: pd.DataFrame | None
     battery: BatteryResult | None
+    mask_samples: pd.DataFrame | None
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables to store, by name."""
         found = {"explanations": self.explained.explanations, "sanity": self.sanity}
+        found |= {"mask_samples": self.mask_samples}
         if self.battery is not None:
             found |= {"battery": self.battery.table, "selections": self.battery.selections}
         return {name: table for name, table in found.items() if table is not None}
@@ -74,8 +77,10 @@ class Measured:
     def facts(self, plan: RunPlan) -> dict[str, Any]:
         """How it was measured, for the record; empty when nothing was."""
         asked = plan.explain
+        noise = {"samples": asked.mask_samples, "seed": plan.request.seed}
+        drawn = {"mask_samples": noise} if asked.mask_samples else {}
         if not asked.explainers and not asked.battery:
-            return {}
+            return drawn
         number = {"images": _images(self.explained.explanations), "sanity": _images(self.sanity)}
         number["battery"] = None if self.battery is None else _images(self.battery.table)
         how = {"operators": list(asked.operators), "precision": asked.precision}
@@ -87,6 +92,7 @@ class Measured:
             },
             "left_out": dict(asked.left_out),
             **self._battery_facts(),
+            **drawn,
         }
 
     def _battery_facts(self) -> dict[str, Any]:
@@ -126,7 +132,12 @@ def measure(
         with clock.phase("battery"):
             battery = _battery(plan, subject, journal, progress)
         clock.count("battery", battery.n_forwards)
-    return Measured(explained, sanity, battery)
+    noisy = None
+    if plan.explain.mask_samples:
+        with clock.phase("masks"):
+            noisy = _mask_samples(plan, subject, journal("masks"), progress)
+        clock.count("masks", len(noisy))
+    return Measured(explained, sanity, battery, noisy)
 
 
 def _explain(
@@ -186,6 +197,24 @@ def _battery(
         settings,
         journal("battery"),
         progress,
+    )
+
+
+def _mask_samples(
+    plan: RunPlan, subject: Subject, journal: Journal, progress: Progress
+) -> pd.DataFrame:
+    from ifambench.predict.mask_samples import sample_masks
+
+    return sample_masks(
+        subject.model,
+        subject.data,
+        subject.data.rows(plan.protocol.eval_split),
+        samples=plan.explain.mask_samples,
+        seed=plan.request.seed,
+        batch_size=plan.request.images_at_once,
+        device=plan.device,
+        journal=journal,
+        progress=progress,
     )
 
 

@@ -199,14 +199,6 @@ def _team(request: RunRequest, device: torch.device) -> Team:
     return team
 
 
-def weights_file(request: RunRequest) -> Path:
-    """Where the weights of a run lie; without some parts a run has those of the whole model."""
-    suite = load_suite(request.suite).suite
-    protocol, _ = protocol_of(suite, request.protocol)
-    whole = replace(request, remove_parts=())
-    return _folder(whole, suite, protocol, choose_model(request.model)) / "weights.safetensors"
-
-
 def _label(label: str, request: RunRequest) -> str:
     if not request.remove_parts:
         return label

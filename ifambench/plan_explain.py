@@ -48,6 +48,7 @@ class ExplainPlan:
         precision: Of the forward passes behind the curves: `32` or `bf16`.
         battery: Images that the tests of the model's own mask are run on, or 0.
         sanity: Images that the checks of the explainers are run on, or 0.
+        mask_samples: Noisy masks per image, or 0.
         left_out: Explainers that `all` does not include for this model and suite, with the reason.
     """
 
@@ -57,6 +58,7 @@ class ExplainPlan:
     precision: Precision = "32"
     battery: int = 0
     sanity: int = 0
+    mask_samples: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -70,6 +72,7 @@ class ExplainPlan:
             **({"operators": list(self.operators)} if len(self.operators) > 1 else {}),
             **({"battery": self.battery} if self.battery else {}),
             **({"sanity": self.sanity} if self.sanity else {}),
+            **({"mask_samples": self.mask_samples} if self.mask_samples else {}),
         }
         return digest([self._facts(), sorted(self.explainers), *([more] if more else [])])
 
@@ -126,6 +129,7 @@ def explain_plan(
         precision=cast(Precision, request.explain_precision or "32"),
         battery=_number(request.battery),
         sanity=_number(request.sanity),
+        mask_samples=request.mask_samples,
         left_out=left_out,
     )
 

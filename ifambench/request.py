@@ -36,7 +36,7 @@ class RunRequest:
         num_nodes: Machines that train together.
         precision: Of training: `32`, `bf16` or `16`; None for the recipe's.
         remove_parts: Parts of a two-stage model that are removed from its mask.
-        mask_samples: Noisy masks per image to report on beside the run, or 0.
+        mask_samples: Noisy masks per image to predict under as well, or 0.
         fresh: Replace a stored run instead of reusing or resuming it.
         skip_bad_images: Leave out images that cannot be read; the run is `partial` then.
     """
@@ -77,5 +77,5 @@ class RunRequest:
     def names_explanations(self) -> bool:
         """Whether anything is said about explanations; if not, those of a stored run will do."""
         given = (self.images, self.steps, self.target, self.explain_precision)
-        lists = (self.explainers, self.operators, self.battery, self.sanity)
+        lists = (self.explainers, self.operators, self.battery, self.sanity, self.mask_samples)
         return any(value is not None for value in given) or any(lists)

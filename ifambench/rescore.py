@@ -13,7 +13,10 @@ from ifambench.metrics.score import context_of, score_tables
 from ifambench.records.schema import Metric, RunRecord
 from ifambench.records.store import LoadedRun, load_run, read_record, write_record
 
-MINIMA = ("worst_group_accuracy", "worst_class_accuracy", "minority_worst_accuracy")
+MINIMA = (
+    *("worst_group_accuracy", "worst_class_accuracy", "minority_worst_accuracy"),
+    "averaged_worst_group_accuracy",
+)
 """Metrics whose group says where the minimum is attained."""
 
 _TOLERANCE = 1e-9

@@ -27,7 +27,10 @@ from ifambench.reports.write import write_reports
 from ifambench.rescore import scored
 from ifambench.train.fit import Fitted
 
-_OF_EXPLANATIONS = ("sanity.csv.gz", "battery.csv.gz", "selections.csv.gz")
+_OF_EXPLANATIONS = (
+    *("sanity.csv.gz", "battery.csv.gz", "selections.csv.gz"),
+    "mask_samples.csv.gz",
+)
 """Tables that only some requests make."""
 _REPORTS = ("report.md", "report.html")
 _RUN_FILES = (

@@ -108,6 +108,49 @@ def test_a_damaged_table_is_named(suite, whole, tmp_path):
             load_run(folder)
 
 
+NOISY = {"model": "ifam-vit-micro@epochs=1", "explainers": (), "images": 0, "battery": 0}
+NOISY |= {"steps": None, "sanity": 0, "seed": 3, "mask_samples": 2}
+
+
+@pytest.fixture(scope="module")
+def noisy(suite, tmp_path_factory):
+    """A two-stage model under noisy masks; do not write into it."""
+    return run(request(suite, tmp_path_factory.mktemp("noisy"), **NOISY), Progress())
+
+
+def test_noisy_masks_are_stored_scored_and_shown(noisy):
+    table, record = noisy.mask_samples, noisy.record
+    images = noisy.predictions["id"].nunique()
+    assert len(table) == 3 * images == record.tables["mask_samples"].rows
+    assert table["sample"].max() == 2
+    free = table[table["sample"] == 0].set_index("id")["y_pred"]
+    originals = noisy.predictions[noisy.predictions["variant"] == "original"]
+    assert free.equals(originals.set_index("id")["y_pred"])
+    assert record.explaining == {"mask_samples": {"samples": 2, "seed": 3}}
+    assert "--mask-samples 2" in record.command
+    assert {"noisy_accuracy", "noise_flip_rate"} < {row.metric for row in record.metrics}
+    assert "masks" in {phase.name for phase in record.phases}
+    for name in ("report.md", "report.html"):
+        text = (noisy.folder / name).read_text(encoding="utf-8")
+        assert "With and without noise in the mask, masks per image: 2" in text
+    rescore(noisy.folder, check=True)
+
+
+def test_noisy_masks_are_asked_for_later_and_stay(suite, noisy, tmp_path):
+    def again(**changes):
+        return run(request(suite, tmp_path, **(NOISY | changes)), Progress())
+
+    first = again(mask_samples=0)
+    assert first.mask_samples is None
+    found = again()
+    assert found.record.tables["mask_samples"] == noisy.record.tables["mask_samples"]
+    assert found.record.model.weights == first.record.model.weights
+    plain = again(images=None, mask_samples=0)  # says nothing of explanations: all is kept
+    assert plain.record.tables["mask_samples"] == noisy.record.tables["mask_samples"]
+    other = again(mask_samples=1)
+    assert other.record.tables["mask_samples"].rows < found.record.tables["mask_samples"].rows
+
+
 def test_explained_again_without_them_their_tables_are_gone(suite, whole, tmp_path):
     shutil.copytree(whole.folder.parents[3], tmp_path / "runs")
     again = run(request(suite, tmp_path / "runs", battery=0, sanity=0), Progress())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ifambench.records.store import LoadedRun
 
 RECORD = "run.json"
-_TABLES = ("predictions", "explanations", "sanity", "battery", "selections")
+_TABLES = ("predictions", "explanations", "sanity", "battery", "selections", "mask_samples")
 FILES = (RECORD, *(f"{name}.csv.gz" for name in _TABLES))
 """The files of a run that a comparison reads."""
 

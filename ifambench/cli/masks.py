@@ -14,13 +14,11 @@ from ifambench.cli.options import Format
 from ifambench.cli.progress_view import shown_progress
 from ifambench.cli.request import check_device
 from ifambench.cli.working import stoppable
-from ifambench.reports import numbers
-from ifambench.reports.section import ALWAYS, Column, Section
 
 if TYPE_CHECKING:
     from ifambench.loaded import RunModel
-    from ifambench.mask_samples import NoiseReport, Spread
     from ifambench.progress import Progress
+    from ifambench.records.schema import RunRecord
 
 
 def command(
@@ -51,24 +49,27 @@ def command(
 
         loaded = load_run_model(run, find_device(device, threads), weights, two_stage)
         with shown_progress(stderr()) as progress:
-            report = measure_noise(loaded, samples, seed, batch_size, data_dir, progress)
-    _show(format, loaded, report, seed)
+            record = _measured(loaded, samples, seed, batch_size, data_dir, progress)
+    _show(format, loaded.run.folder, record)
 
 
-def measure_noise(
+def _measured(
     loaded: RunModel,
     samples: int,
     seed: int,
     batch_size: int,
     data_dir: Path | None,
     progress: Progress,
-) -> NoiseReport:
-    """Evaluate the model of a run under noisy masks."""
+) -> RunRecord:
+    """The record of the run with the numbers of its model under noisy masks in place of its own."""
     from ifambench.loaded import evaluated_rows
-    from ifambench.mask_samples import noise_report, sample_masks
+    from ifambench.metrics.mask_noise import with_and_without_noise
+    from ifambench.metrics.score import context_of
+    from ifambench.predict.mask_samples import sample_masks
+    from ifambench.records.schema import Metric
 
     data, rows = evaluated_rows(loaded, data_dir, progress)
-    found = sample_masks(
+    table = sample_masks(
         loaded.model,
         data,
         rows,
@@ -78,65 +79,21 @@ def measure_noise(
         device=loaded.device,
         progress=progress,
     )
-    return noise_report(found, data.suite.groups.names)
+    drawn = {"mask_samples": {"samples": samples, "seed": seed}}
+    found = with_and_without_noise(table, context_of(loaded.record))
+    metrics = [Metric(**asdict(row)) for row in found]
+    return loaded.record.model_copy(update={"metrics": metrics, "explaining": drawn})
 
 
-def noise_sections(report: NoiseReport) -> list[Section]:
-    """The report as tables."""
-    return [_accuracies(report), _rates(report)]
-
-
-def _show(style: Format, loaded: RunModel, report: NoiseReport, seed: int) -> None:
+def _show(style: Format, run: Path, record: RunRecord) -> None:
+    from ifambench.reports.noise_tables import noise_tables
     from ifambench.reports.summary import title
 
+    drawn = record.explaining["mask_samples"]
     emit(
         style,
-        {"run": str(loaded.run.folder), "seed": seed, **asdict(report)},
-        noise_sections(report),
-        heading=f"{title(loaded.record)} under {report.samples} noisy masks "
-        f"(seed {loaded.record.seed}, noise {seed})",
+        {"run": str(run), **drawn, "metrics": [item.model_dump() for item in record.metrics]},
+        noise_tables(record),
+        heading=f"{title(record)}, noisy masks per image: {drawn['samples']} "
+        f"(seed {record.seed}, noise {drawn['seed']})",
     )
-
-
-def _accuracies(report: NoiseReport) -> Section:
-    return Section(
-        "noise",
-        f"With and without noise, {numbers.count(report.images)} images",
-        (
-            Column("measure", "left", ALWAYS),
-            Column("without noise", priority=ALWAYS),
-            Column("mean", priority=ALWAYS),
-            Column("std", priority=7),
-            Column("lowest", priority=6),
-            Column("highest", priority=6),
-            Column("averaged", priority=5),
-        ),
-        (
-            _spread_cells("accuracy", 0, report.accuracy, report),
-            _spread_cells("worst-group accuracy", 1, report.worst_group_accuracy, report),
-        ),
-        (
-            "Mean, standard deviation (ddof 1), lowest and highest over the noisy masks; averaged: "
-            "the prediction from the mean probabilities.",
-        ),
-    )
-
-
-def _spread_cells(name: str, place: int, spread: Spread, report: NoiseReport) -> tuple[str, ...]:
-    places = numbers.decimals(None, None, report.images) + 1  # the spread is small
-    values = (report.clean[place], spread.mean, spread.std, spread.low, spread.high)
-    shown = (numbers.fraction(value, places) for value in (*values, report.averaged[place]))
-    return (name, *shown)
-
-
-def _rates(report: NoiseReport) -> Section:
-    rates = {
-        "predictions that differ from the noise-free one": report.flip_rate,
-        "images with at least one such prediction": report.any_flip_rate,
-        "patches that the noise adds or takes away": report.patch_flip_rate,
-        "images without a selected patch, no noise": report.empty_rate,
-        "noisy masks without a selected patch": report.noisy_empty_rate,
-    }
-    rows = tuple((name, numbers.fraction(rate, 4)) for name, rate in rates.items())
-    columns = (Column("share of", "left", ALWAYS), Column("value", priority=ALWAYS))
-    return Section("flips", "What the noise changes", columns, rows)

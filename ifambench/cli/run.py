@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +23,7 @@ from ifambench.cli.working import leading, stoppable
 from ifambench.errors import UsageError
 
 if TYPE_CHECKING:
-    from ifambench.mask_samples import NoiseReport
-    from ifambench.progress import Progress
     from ifambench.records.store import LoadedRun
-    from ifambench.request import RunRequest
 
 _QUICK_STEPS = 10
 
@@ -96,8 +92,7 @@ def command(
 
         with leading(request) as progress:
             run = pipeline.run(request, progress)
-            noise = _noise(run, request, progress)
-    _show(run, noise, format, time.monotonic() - started)
+    _show(run, format, time.monotonic() - started)
 
 
 def _steps(text: str | None, quick: bool) -> int | str | None:
@@ -125,23 +120,7 @@ def _parts(texts: list[str] | None) -> tuple[int, ...]:
     return parse_parts(",".join(texts))
 
 
-def _noise(run: LoadedRun, request: RunRequest, progress: Progress) -> NoiseReport | None:
-    """What noise in the masks does, if asked for."""
-    if not request.mask_samples:
-        return None
-    from ifambench.cli.masks import measure_noise
-    from ifambench.loaded import load_run_model
-    from ifambench.plan import weights_file
-    from ifambench.plan_checks import find_device
-
-    device = find_device(request.device, request.threads)
-    loaded = load_run_model(run.folder, device, weights_file(request))
-    samples, seed = request.mask_samples, request.seed
-    return measure_noise(loaded, samples, seed, request.images_at_once, request.data_dir, progress)
-
-
-def _show(run: LoadedRun, noise: NoiseReport | None, style: Format, seconds: float) -> None:
-    from ifambench.cli.masks import noise_sections
+def _show(run: LoadedRun, style: Format, seconds: float) -> None:
     from ifambench.cli.next_run import next_command
     from ifambench.cli.run_view import emit_record, finish
     from ifambench.reports.numbers import duration
@@ -153,8 +132,6 @@ def _show(run: LoadedRun, noise: NoiseReport | None, style: Format, seconds: flo
         "seconds": round(seconds, 3),
         "record": run.record.model_dump(mode="json"),
     }
-    data |= {} if noise is None else {"mask_samples": asdict(noise)}
-    more = [] if noise is None else noise_sections(noise)
-    emit_record(style, run.record, data, [f"{report}   {duration(seconds)}"], more)
+    emit_record(style, run.record, data, [f"{report}   {duration(seconds)}"])
     note(f"next: {next_command(run)}")
     finish(run.record)

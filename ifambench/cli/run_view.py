@@ -13,7 +13,6 @@ from ifambench.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from ifambench.records.schema import RunRecord
-    from ifambench.reports.section import Section
 
 
 def emit_record(
@@ -21,7 +20,6 @@ def emit_record(
     record: RunRecord,
     data: Any = None,
     lines: Sequence[str] = (),
-    more: Sequence[Section] = (),
 ) -> None:
     """The summary tables of a record below what was run.
 
@@ -30,7 +28,6 @@ def emit_record(
         record: The run record.
         data: What `json` shows; the record when None.
         lines: Text below the tables.
-        more: Tables below those of the record.
     """
     from ifambench.reports.summary import title, warnings
     from ifambench.reports.tables import summary_tables
@@ -38,7 +35,7 @@ def emit_record(
     emit(
         style,
         record.model_dump(mode="json") if data is None else data,
-        [*summary_tables(record), *more],
+        summary_tables(record),
         heading=f"{title(record)} (protocol {record.protocol.name}, seed {record.seed})",
         lines=lines,
         annotations=dict.fromkeys(warnings(record), "warning"),

@@ -117,6 +117,8 @@ class Tables:
             value`), or None.
         selections: The model's own masks as packed bits (`id, variant, group, y, a_*, mask`), or
             None.
+        mask_samples: Predictions under noisy masks (`id, split, variant, group, y, sample, y_pred,
+            n_selected, patch_flips, y_pred_averaged`), or None.
     """
 
     predictions: pd.DataFrame
@@ -124,3 +126,4 @@ class Tables:
     sanity: pd.DataFrame | None = None
     battery: pd.DataFrame | None = None
     selections: pd.DataFrame | None = None
+    mask_samples: pd.DataFrame | None = None

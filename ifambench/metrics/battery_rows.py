@@ -14,7 +14,14 @@ import pandas as pd
 
 from ifambench.metrics.base import MetricRow, ScoreContext, Tables
 from ifambench.metrics.group_accuracy import worst_row
-from ifambench.metrics.rows import Declared, make_row, mean_rows, rate_row, sorted_images
+from ifambench.metrics.rows import (
+    Declared,
+    make_row,
+    mean_rows,
+    rate_row,
+    share_rows,
+    sorted_images,
+)
 
 UNCONDITIONAL = "original"
 LARGEST = 1e38
@@ -186,15 +193,8 @@ def paired_difference_rows(
 def _rates(
     declared: Declared, metric: str, frame: pd.DataFrame, context: ScoreContext, condition: str
 ) -> list[MetricRow]:
-    known = frame[frame["value"].notna()]
-    if not _binary(known["value"]):
-        return _means(declared, metric, frame, context, condition)
-    rows = []
-    for group in context.scopes:
-        part = known if group == "all" else known[known["group"] == group]
-        where = {"group": group, "variant": condition, "undefined": _NOTHING}
-        rows.append(rate_row(declared, metric, int(part["value"].sum()), len(part), **where))
-    return rows
+    named = frame.assign(**{metric: frame["value"].astype(float)})
+    return share_rows(declared, [metric], named, context, undefined=_NOTHING, variant=condition)
 
 
 def _means(

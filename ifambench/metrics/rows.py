@@ -123,6 +123,32 @@ def mean_rows(
     return rows
 
 
+def share_rows(
+    declared: Declared,
+    metrics: Iterable[str],
+    frame: pd.DataFrame,
+    context: ScoreContext,
+    *,
+    undefined: str,
+    **fields: Any,
+) -> list[MetricRow]:
+    """As `mean_rows` of shares per image; Wilson's interval where each of them is 0 or 1.
+
+    Of values that are all the same the bootstrap would say that they are certain.
+    """
+    rows = []
+    for metric in metrics:
+        known = frame[frame[metric].notna()]
+        if not known[metric].isin([0, 1]).all():
+            rows += mean_rows(declared, [metric], frame, context, undefined=undefined, **fields)
+            continue
+        for group in context.scopes:
+            part = known if group == "all" else known[known["group"] == group]
+            where = fields | {"group": group, "undefined": undefined}
+            rows.append(rate_row(declared, metric, int(part[metric].sum()), len(part), **where))
+    return rows
+
+
 def _mean_row(
     declared: Declared,
     metric: str,

@@ -65,7 +65,7 @@ def predict(
     progress.start("predict", len(rows))
     found: list[Row] = []
     with evaluating(model), torch.inference_mode():
-        for chunk in _slices(rows, CHUNK):
+        for chunk in slices(rows, CHUNK):
             name = chunk_name("predict", chunk)
             if journal and journal.get(name):
                 progress.advance(len(chunk), "reused")
@@ -81,7 +81,8 @@ def _table(rows: pd.DataFrame, found: list[Row], selects: bool) -> pd.DataFrame:
     return pd.concat([rows[given].reset_index(drop=True), predicted], axis=1)
 
 
-def _slices(rows: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
+def slices(rows: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
+    """The rows in parts of a size, the last one smaller."""
     for start in range(0, len(rows), size):
         yield rows.iloc[start : start + size]
 
@@ -95,7 +96,7 @@ def _predict_chunk(
     progress: Progress,
 ) -> list[Row]:
     found: list[Row] = []
-    for rows in _slices(chunk, batch_size):
+    for rows in slices(chunk, batch_size):
         found += _scores(rows, classify(model, load_batch(model, data, rows, device)))
         progress.advance(len(rows))
     return found

@@ -172,8 +172,8 @@ class RunRecord(_Closed):
     explaining: dict[str, Any] = Field(default_factory=dict)
     """How the explanations were measured: `protocol` (numbers of images, operators, precision),
     `explainers` (forward passes and seconds of each), `left_out` (explainers the model or the data
-    cannot do, with the reason) and `not_measured` (tests of the battery, with the reason). Empty in
-    records of earlier versions."""
+    cannot do, with the reason), `not_measured` (tests of the battery, with the reason) and
+    `mask_samples` (noisy masks per image, and their seed). Empty in records of earlier versions."""
     tables: dict[str, Table] = Field(default_factory=dict)
     metrics: list[Metric] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)

@@ -55,7 +55,7 @@ EXPLANATION_COLUMNS = (
 
 _PREDICTIONS, _EXPLANATIONS = "predictions.csv.gz", "explanations.csv.gz"
 _CURVES, _TRAINING, _GALLERY = "curves.csv", "training.csv", "gallery.npz"
-_WHEN_MEASURED = ("sanity", "battery", "selections")
+_WHEN_MEASURED = ("sanity", "battery", "selections", "mask_samples")
 """Tables of a run that was asked for them; each lies in `<name>.csv.gz`."""
 _SHOWN_RUNS = 8
 
@@ -72,6 +72,7 @@ class LoadedRun:
         sanity: Checks of the explainers, or None when they were not made.
         battery: Tests of the model's own mask, or None.
         selections: The model's own masks, or None.
+        mask_samples: Predictions under noisy masks, or None.
     """
 
     folder: Path
@@ -81,6 +82,7 @@ class LoadedRun:
     sanity: pd.DataFrame | None = None
     battery: pd.DataFrame | None = None
     selections: pd.DataFrame | None = None
+    mask_samples: pd.DataFrame | None = None
 
     @property
     def tables(self) -> Tables:

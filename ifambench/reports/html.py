@@ -11,6 +11,7 @@ from ifambench.reports.curve_figures import curve_charts
 from ifambench.reports.explanation_differences import differences_tables
 from ifambench.reports.explanation_protocol import explanation_cost, explanation_protocol
 from ifambench.reports.gallery import gallery_cases, gallery_groups
+from ifambench.reports.noise_tables import noise_tables
 from ifambench.reports.protocol import (
     cost_section,
     protocol_section,
@@ -51,6 +52,7 @@ def _content(run: LoadedRun) -> dict[str, Any]:
         "warnings": summary.warnings(record),
         "tables": tables,
         "battery": battery_tables(record),
+        "noise": noise_tables(record),
         "differences": differences[:1],
         "explaining": [explanation_protocol(run), explanation_cost(record)],
         "curves": _curves(run),

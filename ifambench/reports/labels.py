@@ -106,5 +106,15 @@ LABELS = {
     "mask_probe_attribute_chance": "mask probe: attribute, chance",
     "mask_probe_attribute_given_label": "mask probe within classes",
     "mask_probe_attribute_given_label_chance": "mask probe within classes, chance",
+    "noisy_accuracy": "accuracy, noisy masks",
+    "noisy_accuracy_std": "accuracy, std over noisy masks",
+    "noisy_worst_group_accuracy": "worst-group accuracy, noisy masks",
+    "noisy_worst_group_accuracy_std": "worst-group accuracy, std over noisy masks",
+    "averaged_accuracy": "accuracy, noisy masks averaged",
+    "averaged_worst_group_accuracy": "worst-group accuracy, noisy masks averaged",
+    "noise_flip_rate": "flips by noise in the mask",
+    "noise_any_flip_rate": "images with a flip by noise in the mask",
+    "noise_patch_flip_rate": "patches changed by noise in the mask",
+    "noisy_empty_rate": "noisy masks that are empty",
 }
 """The name of each metric for people; one that is not here keeps its own."""

@@ -30,6 +30,7 @@ from ifambench.reports.explanation_tables import (
     explanations_table,
     location_table,
 )
+from ifambench.reports.noise_tables import NOISE, noise_tables
 from ifambench.reports.rows import (
     IN_POINTS,
     explainers,
@@ -61,7 +62,7 @@ _IN_TABLES |= {*SWAP_DIFFERENCES, "flip_rate", "flip_rate_from_correct"}
 _IN_TABLES |= {"mixed_rand_accuracy"}  # the accuracy of that variant
 _IN_TABLES |= {*SANITY}
 _IN_TABLES |= {"deletion_auc_over_random"}  # in JSON and CSV only
-_IN_TABLES |= BATTERY
+_IN_TABLES |= BATTERY | NOISE
 
 
 _MOST_COLUMNS = 16
@@ -86,6 +87,7 @@ def summary_tables(record: RunRecord) -> list[Section]:
         location_table(record),
         sanity_table(record),
         *battery_tables(record),
+        *noise_tables(record),
         _further(record),
     ]
     return [section for section in sections if section.rows]

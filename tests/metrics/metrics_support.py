@@ -66,6 +66,24 @@ def sanity(maps: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def mask_samples(images: pd.DataFrame, samples: int = 3) -> pd.DataFrame:
+    """Random predictions of the images without noise and under noisy masks."""
+    rng, n = np.random.default_rng(0), len(images)
+    given = images[["id", "split", "variant", "group", "y"]]
+    averaged = rng.integers(0, 2, n)
+    parts = [
+        given.assign(
+            sample=sample,
+            y_pred=rng.integers(0, 2, n),
+            n_selected=rng.integers(0, 5, n),
+            patch_flips=rng.random(n) * (sample > 0),
+            y_pred_averaged=averaged,
+        )
+        for sample in range(samples + 1)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def tables(frame: pd.DataFrame, maps: pd.DataFrame | None = None) -> Tables:
     return Tables(frame, pd.DataFrame() if maps is None else maps)
 

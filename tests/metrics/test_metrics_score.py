@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from battery_frames import GRID, battery, selections
 from full_tables import RICH, rich_predictions
-from metrics_support import explanations, sanity, tables
+from metrics_support import explanations, mask_samples, sanity, tables
 
 import ifambench.metrics
 from ifambench.metrics.base import Tables, to_frame
@@ -34,6 +34,7 @@ def whole():
     maps = maps.assign(**{name: rng.random(len(maps)) for name in columns})
     both = pd.concat([maps, explanations("random", 2)], ignore_index=True)
     more = {"battery": battery(), "selections": selections(), "sanity": sanity(maps)}
+    more["mask_samples"] = mask_samples(frame[frame["variant"] == "original"])
     return replace(tables(frame, both), **more)
 
 
