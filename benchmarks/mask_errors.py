@@ -1,7 +1,7 @@
 """What limits a two-stage model: validation accuracy when its mask is corrected by the true one.
 
     python benchmarks/mask_errors.py RUN [RUN ...] --csv benchmarks/mask_errors.csv
-    python benchmarks/mask_errors.py --table benchmarks/mask_errors.csv
+    python benchmarks/mask_errors.py --table benchmarks/mask_errors.csv [FILE ...]
 
 Stage 2 is given other patches than stage 1 chose, on the validation split, never the test split:
 
@@ -31,16 +31,22 @@ from ifambench.models.masks import erode
 from ifambench.predict.forward import load_batch
 
 BATCH, INSIDE = 32, 0.9
+_SHARES = ("background_inside", "object_found")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--csv", type=Path)
-    parser.add_argument("--table", type=Path, help="only print a Markdown table of such a file")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        nargs="+",
+        help="only print Markdown tables of all such files together",
+    )
     asked = parser.parse_args()
     if asked.table:
-        print(_table(pd.read_csv(asked.table)))
+        print(_tables([pd.read_csv(path) for path in asked.table]))
         return
     torch.set_num_threads(1)
     found = pd.concat([_measured(load_run_model(run)) for run in asked.runs], ignore_index=True)
@@ -67,7 +73,7 @@ def _measured(loaded: RunModel) -> pd.DataFrame:
             found.append(part[["group"]].assign(mask=name, right=right, **shares))
     every = pd.concat(found)
     groups = every.pivot_table(index="mask", columns="group", values="right", sort=False)
-    shares = every.groupby("mask", sort=False)[["background_inside", "object_found"]].mean()
+    shares = every.groupby("mask", sort=False)[list(_SHARES)].mean()
     table = groups.assign(worst_group=groups.min(axis=1)).join(shares).reset_index()
     return table.assign(model=loaded.record.model.name, seed=loaded.record.seed, n=len(rows))
 
@@ -91,15 +97,26 @@ def _shares(mask: Tensor, true: Tensor) -> dict[str, np.ndarray]:
     }
 
 
-def _table(found: pd.DataFrame) -> str:
-    """Mean over the seeds, ± standard deviation."""
-    names = [name for name in found if name not in ("mask", "model", "seed", "n")]
-    by_mask = found.groupby("mask", sort=False)[names]
+def _tables(parts: list[pd.DataFrame]) -> str:
+    """Mean ± standard deviation over all trainings of the files, then the changes against `own`."""
+    found = pd.concat([part.assign(file=k) for k, part in enumerate(parts)], ignore_index=True)
+    found = found.drop(columns=["model", "n"]).set_index(["file", "seed", "mask"])
+    accuracy = found.drop(columns=list(_SHARES))
+    own = accuracy.xs("own", level="mask")
+    change = accuracy.drop(index="own", level="mask") - own
+    return "\n\n".join(
+        [_table(found, "mask", "{:.3f}"), _table(change, "change against own", "{:+.3f}")]
+    )
+
+
+def _table(found: pd.DataFrame, head: str, style: str) -> str:
+    by_mask = found.groupby("mask", sort=False)
     mean, std = by_mask.mean(), by_mask.std(ddof=1)
-    heads = [name.replace("_", " ") for name in names]
-    lines = [f"| mask | {' | '.join(heads)} |", "| :--- |" + " ---: |" * len(names)]
+    heads = [name.replace("_", " ") for name in mean]
+    lines = [f"| {head} | {' | '.join(heads)} |", "| :--- |" + " ---: |" * len(heads)]
     for mask in mean.index:
-        cells = [f"{mean.loc[mask, name]:.3f} ± {std.loc[mask, name]:.3f}" for name in names]
+        values = zip(mean.loc[mask], std.loc[mask], strict=True)
+        cells = [f"{style.format(value)} ± {spread:.3f}" for value, spread in values]
         lines.append(f"| {mask} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -71,8 +71,22 @@ def _table(rows: pd.DataFrame) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     same = wide[~differs].reset_index()
     names = ", ".join(f"`{name}`" for name in same["model"].unique())
-    equal = f"\n\nEqual to the last digit: {len(same)} further runs ({names})."
-    return "\n".join(lines) + (equal if len(same) else "")
+    equal = [f"Equal to the last digit: {len(same)} further runs ({names})."] if len(same) else []
+    return "\n\n".join(["\n".join(lines), *_changes(wide[differs]), *equal])
+
+
+def _changes(wide: pd.DataFrame) -> list[str]:
+    """One sentence: the mean change of each suite's first metric over its changed runs."""
+    metric, name = next(iter(METRICS.items()))
+    change = (wide["after"][metric] - wide["before"][metric]).groupby("suite")
+    told = [
+        f"{suite} {runs.mean():+.3f}" + (f" ± {runs.std():.3f}" if len(runs) > 1 else "")
+        for suite, runs in change
+    ]
+    counts = [f"{len(runs)} run{'s' if len(runs) > 1 else ''}" for _, runs in change]
+    listed = "; ".join(f"{one} ({n})" for one, n in zip(told, counts, strict=True))
+    what = f"Change of the {name}, mean ± standard deviation over runs"
+    return [f"{what}: {listed}."] if told else []
 
 
 if __name__ == "__main__":
