@@ -79,14 +79,15 @@ def _changes(wide: pd.DataFrame) -> list[str]:
     """One sentence: the mean change of each suite's first metric over its changed runs."""
     metric, name = next(iter(METRICS.items()))
     change = (wide["after"][metric] - wide["before"][metric]).groupby("suite")
-    told = [
-        f"{suite} {runs.mean():+.3f}" + (f" ± {runs.std():.3f}" if len(runs) > 1 else "")
-        for suite, runs in change
-    ]
-    counts = [f"{len(runs)} run{'s' if len(runs) > 1 else ''}" for _, runs in change]
-    listed = "; ".join(f"{one} ({n})" for one, n in zip(told, counts, strict=True))
+    told = "; ".join(f"{suite} {_mean_std(runs)}" for suite, runs in change)
     what = f"Change of the {name}, mean ± standard deviation over runs"
-    return [f"{what}: {listed}."] if told else []
+    return [f"{what}: {told}."] if told else []
+
+
+def _mean_std(runs: pd.Series) -> str:
+    if len(runs) == 1:
+        return f"{runs.mean():+.3f} (1 run)"
+    return f"{runs.mean():+.3f} ± {runs.std():.3f} ({len(runs)} runs)"
 
 
 if __name__ == "__main__":

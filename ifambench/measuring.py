@@ -68,8 +68,11 @@ class Measured:
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables to store, by name."""
-        found = {"explanations": self.explained.explanations, "sanity": self.sanity}
-        found |= {"mask_samples": self.mask_samples}
+        found = {
+            "explanations": self.explained.explanations,
+            "sanity": self.sanity,
+            "mask_samples": self.mask_samples,
+        }
         if self.battery is not None:
             found |= {"battery": self.battery.table, "selections": self.battery.selections}
         return {name: table for name, table in found.items() if table is not None}
@@ -77,8 +80,9 @@ class Measured:
     def facts(self, plan: RunPlan) -> dict[str, Any]:
         """How it was measured, for the record; empty when nothing was."""
         asked = plan.explain
-        noise = {"samples": asked.mask_samples, "seed": plan.request.seed}
-        drawn = {"mask_samples": noise} if asked.mask_samples else {}
+        drawn: dict[str, Any] = {}
+        if asked.mask_samples:
+            drawn = {"mask_samples": {"samples": asked.mask_samples, "seed": plan.request.seed}}
         if not asked.explainers and not asked.battery:
             return drawn
         number = {"images": _images(self.explained.explanations), "sanity": _images(self.sanity)}

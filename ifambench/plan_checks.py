@@ -60,7 +60,7 @@ def check_numbers(request: RunRequest) -> None:
         UsageError: Naming the option and its range.
     """
     lowest = {"batch_size": 1, "images": 0, "steps": 1, "threads": 1, "seed": 0}
-    lowest |= {"devices": 1, "num_nodes": 1, "battery": 0, "sanity": 0}
+    lowest |= {"devices": 1, "num_nodes": 1, "battery": 0, "sanity": 0, "mask_samples": 0}
     for name, low in lowest.items():
         value, word = getattr(request, name), _WORDS.get(name)
         if value is None or value == word:

@@ -13,7 +13,7 @@ from ifambench.data.manifest import SuiteData
 from ifambench.data.swap.pairing import joined_tables
 from ifambench.gallery import gallery_of
 from ifambench.measuring import Measured
-from ifambench.metrics.base import Tables
+from ifambench.metrics.base import WHEN_MEASURED, Tables
 from ifambench.plan import RunPlan
 from ifambench.records.schema import Phase, RunRecord
 from ifambench.records.store import (
@@ -27,10 +27,7 @@ from ifambench.reports.write import write_reports
 from ifambench.rescore import scored
 from ifambench.train.fit import Fitted
 
-_OF_EXPLANATIONS = (
-    *("sanity.csv.gz", "battery.csv.gz", "selections.csv.gz"),
-    "mask_samples.csv.gz",
-)
+_OF_EXPLANATIONS = tuple(f"{name}.csv.gz" for name in WHEN_MEASURED)
 """Tables that only some requests make."""
 _REPORTS = ("report.md", "report.html")
 _RUN_FILES = (

@@ -127,6 +127,7 @@ def test_one_step_per_patch(suite, tmp_path):
         ({"images": "patch"}, "--images"),
         ({"steps": "all"}, "--steps"),
         ({"sanity": -1}, "--sanity"),
+        ({"mask_samples": -1}, "--mask-samples"),
         ({"images": 0, "sanity": 4}, "--sanity"),
         ({"images": 0, "operators": ("drop",)}, "--operator"),
         ({"images": 0, "target": "label"}, "--target"),

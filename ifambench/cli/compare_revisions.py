@@ -18,13 +18,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from ifambench.errors import EnvironmentProblem, UsageError
+from ifambench.metrics.base import TABLES
 
 if TYPE_CHECKING:
     from ifambench.records.store import LoadedRun
 
 RECORD = "run.json"
-_TABLES = ("predictions", "explanations", "sanity", "battery", "selections", "mask_samples")
-FILES = (RECORD, *(f"{name}.csv.gz" for name in _TABLES))
+FILES = (RECORD, *(f"{name}.csv.gz" for name in TABLES))
 """The files of a run that a comparison reads."""
 
 _PLAIN_FILES = ("100644", "100755")

@@ -127,3 +127,10 @@ class Tables:
     battery: pd.DataFrame | None = None
     selections: pd.DataFrame | None = None
     mask_samples: pd.DataFrame | None = None
+
+
+TABLES = tuple(item.name for item in fields(Tables))
+"""The names of the stored tables; each lies in `<name>.csv.gz`."""
+
+WHEN_MEASURED = tuple(item.name for item in fields(Tables) if item.default is None)
+"""Those that only some requests make."""

@@ -113,14 +113,11 @@ def mean_rows(
         undefined: The reason where no image has a value.
         **fields: Further fields of the rows.
     """
-    rows = []
-    for metric in metrics:
-        known = frame[frame[metric].notna()]
-        for group in context.scopes:
-            part = known if group == "all" else known[known["group"] == group]
-            named = fields | {"group": group}
-            rows.append(_mean_row(declared, metric, part, context, undefined, named))
-    return rows
+    return [
+        _mean_row(declared, metric, part, context, undefined, fields | {"group": group})
+        for metric in metrics
+        for group, part in _defined(frame, metric, context)
+    ]
 
 
 def share_rows(
@@ -134,19 +131,27 @@ def share_rows(
 ) -> list[MetricRow]:
     """As `mean_rows` of shares per image; Wilson's interval where each of them is 0 or 1.
 
-    Of values that are all the same the bootstrap would say that they are certain.
+    Of images that all have 0 the bootstrap would say that it is certain.
     """
     rows = []
     for metric in metrics:
-        known = frame[frame[metric].notna()]
-        if not known[metric].isin([0, 1]).all():
-            rows += mean_rows(declared, [metric], frame, context, undefined=undefined, **fields)
-            continue
-        for group in context.scopes:
-            part = known if group == "all" else known[known["group"] == group]
-            where = fields | {"group": group, "undefined": undefined}
-            rows.append(rate_row(declared, metric, int(part[metric].sum()), len(part), **where))
+        for group, part in _defined(frame, metric, context):
+            where = fields | {"group": group}
+            if part[metric].isin([0, 1]).all():
+                n, count = len(part), int(part[metric].sum())
+                rows.append(rate_row(declared, metric, count, n, undefined=undefined, **where))
+            else:
+                rows.append(_mean_row(declared, metric, part, context, undefined, where))
     return rows
+
+
+def _defined(
+    frame: pd.DataFrame, metric: str, context: ScoreContext
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The images on which a metric is defined: all of them, then those of each group."""
+    known = frame[frame[metric].notna()]
+    for group in context.scopes:
+        yield group, known if group == "all" else known[known["group"] == group]
 
 
 def _mean_row(

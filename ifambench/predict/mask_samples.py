@@ -24,7 +24,14 @@ from ifambench.errors import UsageError
 from ifambench.explain.base import stable_hash
 from ifambench.models.base import Classifier, Selection
 from ifambench.models.ifam import Ifam
-from ifambench.predict.forward import evaluating, load_batch, probabilities, refuse_non_finite
+from ifambench.predict.forward import (
+    evaluating,
+    load_batch,
+    logits_of,
+    probabilities,
+    refuse_non_finite,
+    scores_of,
+)
 from ifambench.predict.journal import Journal, Row, chunk_name, finished
 from ifambench.predict.loop import slices
 from ifambench.progress import Progress
@@ -128,16 +135,16 @@ class _Sampler:
 
     def _of_batch(self, images: Tensor, ids: list[str]) -> list[Row]:
         selections = self._selections(images, ids)
-        logits = [self.model.logits_under(images, each).cpu().double() for each in selections]
-        for values in logits:
-            refuse_non_finite(values.numpy(), ids, "the logits are")
-        masks = torch.stack([each.mask.flatten(1).cpu() for each in selections], dim=1)
-        averaged = np.mean([probabilities(values) for values in logits[1:]], axis=0)
+        under = [self.inner.logits_under(images, each) for each in selections]
+        logits = torch.stack([logits_of(self.model, each) for each in under], dim=1).cpu()
+        refuse_non_finite(logits.numpy(), ids, "the logits are")
+        scores = torch.stack([scores_of(self.model, each) for each in under[1:]], dim=1)
+        masks = torch.stack([each.mask.flatten(1) for each in selections], dim=1).cpu()
         columns = {
-            "y_pred": torch.stack(logits, dim=1).argmax(dim=2),  # (B, S + 1)
+            "y_pred": logits.argmax(dim=2),  # (B, S + 1)
             "n_selected": masks.sum(dim=2),
             "patch_flips": (masks != masks[:, :1]).double().mean(dim=2),
-            "y_pred_averaged": averaged.argmax(axis=1),  # (B,)
+            "y_pred_averaged": probabilities(scores).mean(axis=1).argmax(axis=1),  # (B,)
         }
         lists = [values.tolist() for values in columns.values()]
         return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]

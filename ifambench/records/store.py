@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ifambench.atomic import write_bytes_atomic, write_text_atomic
 from ifambench.errors import EnvironmentProblem, UsageError
-from ifambench.metrics.base import Tables
+from ifambench.metrics.base import TABLES, WHEN_MEASURED, Tables
 from ifambench.records.key import digest
 from ifambench.records.places import run_places
 from ifambench.records.record import RECORD_FILE, read_record, record_text, write_record
@@ -55,8 +55,6 @@ EXPLANATION_COLUMNS = (
 
 _PREDICTIONS, _EXPLANATIONS = "predictions.csv.gz", "explanations.csv.gz"
 _CURVES, _TRAINING, _GALLERY = "curves.csv", "training.csv", "gallery.npz"
-_WHEN_MEASURED = ("sanity", "battery", "selections", "mask_samples")
-"""Tables of a run that was asked for them; each lies in `<name>.csv.gz`."""
 _SHOWN_RUNS = 8
 
 
@@ -87,7 +85,7 @@ class LoadedRun:
     @property
     def tables(self) -> Tables:
         """The tables as metrics take them."""
-        return Tables(**{item.name: getattr(self, item.name) for item in fields(Tables)})
+        return Tables(**{name: getattr(self, name) for name in TABLES})
 
 
 def run_folder(
@@ -118,7 +116,7 @@ def load_run(path: Path) -> LoadedRun:
         explanations=_load_explanations(folder, record.tables.get("explanations")),
         **{
             name: read_table(folder / f"{name}.csv.gz", record.tables[name])
-            for name in _WHEN_MEASURED
+            for name in WHEN_MEASURED
             if name in record.tables
         },
     )

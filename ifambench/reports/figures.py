@@ -18,6 +18,7 @@ from ifambench.reports.rows import class_name, row, shown, worst_group
 from ifambench.reports.svg import (
     ACCENT,
     FAINT,
+    FEW_EPOCHS,
     FONT_SIZE,
     GRID,
     INK,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 _BAR_HEIGHT = 0.52
 _TINT = 0.5
 """The strongest tint of a cell, on which ink is still readable in light and in dark mode."""
-_FEW_EPOCHS = 40
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -109,7 +109,7 @@ def training_chart(training: pd.DataFrame | None, kind: str) -> str:
     names = [name for name in names if training[name].notna().any()]
     if not names:
         return ""
-    marker = "o" if len(training) <= _FEW_EPOCHS else ""  # a single epoch has no line
+    marker = "o" if len(training) <= FEW_EPOCHS else ""
     with drawing(2.9 + 0.22 * ((len(names) + 1) // 2)) as (figure, axes):
         for name, (colour, dash) in zip(names, line_styles(names), strict=True):
             label = name.removeprefix("loss_").replace("_", " ")

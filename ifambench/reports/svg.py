@@ -24,6 +24,8 @@ SERIES = ("#2f6690", "#b5482a", "#3f7d4e", "#8a5a9e", "#a87b16", "#2a8c8c", "#a3
 FONT_SIZE = 11
 WIDTH = 5.4
 """Inches; 389 units of the viewBox, so that the text is readable on a phone too."""
+FEW_EPOCHS = 40
+"""Up to here each epoch is marked: a single one has no line."""
 
 _ROLES = {INK: "--ink", FAINT: "--faint", GRID: "--grid"}
 _ROLES |= {colour: f"--series-{index}" for index, colour in enumerate(SERIES)}

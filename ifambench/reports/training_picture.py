@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from ifambench.atomic import write_bytes_atomic
-from ifambench.reports.svg import FAINT, SERIES, WIDTH, style
+from ifambench.reports.svg import FAINT, FEW_EPOCHS, SERIES, WIDTH, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def _plain(name: str) -> str:
 
 def _draw(axis: Axes, table: pd.DataFrame, panel: _Panel) -> None:
     """Lines with a dot per epoch, the kept epoch, and beside the plot what is what."""
-    colours, few = cycle(SERIES), len(table) <= 40
+    colours, few = cycle(SERIES), len(table) <= FEW_EPOCHS
     for (name, label), colour in zip(panel.names.items(), colours, strict=False):
         dash = "-" if list(panel.names).index(name) < len(SERIES) else "--"
         line = f"{dash}o" if few else dash

@@ -77,6 +77,17 @@ def test_a_share_that_is_always_0_is_not_certain():
     assert row.ci_high == pytest.approx(1.96**2 / (4 + 1.96**2), abs=1e-4)
 
 
+def test_a_group_in_which_no_mask_is_empty_is_not_certain():
+    frame = table()
+    frame.loc[frame["group"] == "b", "n_selected"] = 1
+    frame.loc[(frame["id"] == "p") & (frame["sample"] == 2), "n_selected"] = 1
+    rows = score(frame)
+    assert find(rows, "noisy_empty_rate", group="a").ci_method.startswith("expanded_bootstrap")
+    row = find(rows, "noisy_empty_rate", group="b")
+    assert (row.value, row.ci_method) == (0.0, "wilson")
+    assert row.ci_high > 0.5  # two images
+
+
 def test_the_order_of_the_table_changes_nothing():
     assert score(table().sample(frac=1, random_state=0)) == score()
 
